@@ -1,0 +1,1 @@
+"""From a fitted model to files a device runs, with the proof that they agree."""

@@ -1,0 +1,130 @@
+"""The bundle: one stored zip that carries a model from workstation to device, every member with its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import zipfile
+from array import array
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from edge import manifest as manifests
+from edge.atomic import writing
+from edge.errors import BundleError
+from edge.manifest import Executable, File, Golden, Manifest, State
+
+MANIFEST = "manifest.json"
+GOLDEN = "golden.bin"
+MAX_BYTES = 1 << 30
+"""A member that claims more than this is not read."""
+
+
+def floats(content: bytes) -> array[float]:
+    """Little-endian float32 bytes as an array of this machine."""
+    values = array("f", content)
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values
+
+
+class Bundle:
+    """A bundle whose every checksum was right when it was opened. `path` names it, `manifest` describes it."""
+
+    def __init__(self, path: Path, manifest: Manifest, members: Mapping[str, bytes]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._members = dict(members)
+
+    @classmethod
+    def open(cls, path: Path) -> Bundle:
+        """Read and check `path`. Raises BundleError for a missing, truncated, altered or newer file."""
+        if not path.is_file():
+            raise BundleError(f"there is no bundle `{path}`; make one with `edge convert RUN -o {path.name}`")
+        try:
+            with zipfile.ZipFile(path) as zipped:
+                names = zipped.namelist()
+                if MANIFEST not in names:
+                    raise BundleError(f"`{path}` is no bundle: it holds no {MANIFEST}")
+                if any(info.file_size > MAX_BYTES for info in zipped.infolist()):
+                    raise BundleError(f"`{path}` holds a member above {MAX_BYTES >> 20} MiB; it is no bundle of ours")
+                manifest = manifests.parse(zipped.read(MANIFEST), str(path))
+                members = {file.path: _member(zipped, names, file, path) for file in manifest.files}
+        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+            raise BundleError(f"`{path}` is truncated or no bundle ({error}); copy it again") from error
+        except OSError as error:
+            raise BundleError(f"`{path}` cannot be read: {error.strerror}") from error
+        listed = {MANIFEST, *members}
+        stranger = next((name for name in names if name not in listed), None)
+        if stranger is not None or len(names) != len(set(names)):
+            raise BundleError(
+                f"`{path}` holds `{stranger or 'a member twice'}`, which its manifest does not list; it was altered"
+            )
+        checked = cls(path, manifest, members)
+        checked._check()
+        return checked
+
+    def read(self, member: str) -> bytes:
+        """The content of one member."""
+        return self._members[member]
+
+    def model(self, executable: Executable) -> bytes:
+        """The bytes of one exported model."""
+        return self._members[executable.path]
+
+    def tensor(self, stream: Golden, name: str) -> array[float]:
+        """A golden tensor, flat."""
+        piece = stream.tensors[name]
+        size = 4
+        for n in piece.shape:
+            size *= n
+        return floats(self._members[GOLDEN][piece.offset : piece.offset + size])
+
+    def _check(self) -> None:
+        for executable in self.manifest.executables:
+            if executable.path not in self._members:
+                raise BundleError(f"`{self.path}` lists {executable.key} but does not hold `{executable.path}`")
+            _sizes(self.path, executable, self.manifest.states)
+
+
+def _sizes(path: Path, executable: Executable, states: tuple[State, ...]) -> None:
+    if len(executable.inputs) != 1 + len(states) or len(executable.outputs) < 1 + len(states):
+        raise BundleError(
+            f"`{path}`: {executable.key} does not name x, y and all {len(states)} states; convert the model again"
+        )
+
+
+def _member(zipped: zipfile.ZipFile, names: list[str], file: File, path: Path) -> bytes:
+    if file.path not in names:
+        raise BundleError(f"`{path}` lacks `{file.path}`; copy the bundle again")
+    content = zipped.read(file.path)
+    got = hashlib.sha256(content).hexdigest()
+    if got != file.sha256:
+        raise BundleError(
+            f"`{path}`: `{file.path}` does not match the manifest (sha256 {got[:12]}, "
+            f"expected {file.sha256[:12]}); copy the bundle again"
+        )
+    return content
+
+
+def write_bundle(path: Path, manifest: Manifest, members: Mapping[str, bytes]) -> Bundle:
+    """Write `members` to `path`, whole or not at all; `files` and `model` of `manifest` are filled in here."""
+    files = tuple(
+        File(name, hashlib.sha256(content).hexdigest(), len(content)) for name, content in sorted(members.items())
+    )
+    manifest = replace_files(manifest, files)
+    with writing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as zipped:
+        for name, content in ((MANIFEST, manifests.dump(manifest)), *sorted(members.items())):
+            zipped.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
+    return Bundle(path, manifest, members)
+
+
+def replace_files(manifest: Manifest, files: tuple[File, ...]) -> Manifest:
+    """`manifest` with these files, and with the model's name that follows from the exported models and the project."""
+    executables = {e.path for e in manifest.executables}
+    digest = hashlib.sha256(repr(sorted(manifest.table.items(), key=lambda item: item[0])).encode())
+    for file in files:
+        if file.path in executables:
+            digest.update(file.sha256.encode())
+    return replace(manifest, files=files, model=digest.hexdigest()[:12])

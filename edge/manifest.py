@@ -1,0 +1,201 @@
+"""The manifest: what a bundle says about itself, as typed tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge.errors import BundleError, ProjectError
+from edge.spec import Project, flat, parse_project
+from edge.typed import build, plain
+
+SCHEMA = 1
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""Schema version -> how to make the next version's table of it."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One input of the step, in order. `fill` (sensor's unit) stands in until the first good value of a machine."""
+
+    name: str
+    unit: str
+    fill: float
+
+
+@dataclass(frozen=True)
+class Output:
+    """One column of `y`: name, unit, and the range (`low` … `high`) that tolerances are fractions of."""
+
+    name: str
+    unit: str
+    low: float
+    high: float
+
+    @property
+    def span(self) -> float:
+        """Width of the range, in the output's unit."""
+        return self.high - self.low
+
+
+@dataclass(frozen=True)
+class State:
+    """One tensor of the state: float32, static shape with batch 1 first. `init` has all its values, or one for all."""
+
+    name: str
+    shape: tuple[int, ...]
+    init: tuple[float, ...] = (0.0,)
+
+    @property
+    def size(self) -> int:
+        """Number of floats."""
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+    def initial(self) -> list[float]:
+        """The flat values a machine starts with."""
+        return list(self.init) * self.size if len(self.init) == 1 else list(self.init)
+
+
+@dataclass(frozen=True)
+class Executable:
+    """One exported model. `inputs`, `outputs` are the file's own names in the graph's order (x, states; y, states)."""
+
+    path: str
+    target: str
+    recipe: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """`target/recipe`, the name of this executable everywhere."""
+        return f"{self.target}/{self.recipe}"
+
+
+@dataclass(frozen=True)
+class File:
+    """One member of the bundle."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A float32 tensor inside golden.bin: byte offset and shape."""
+
+    offset: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One recorded stream. Tensors: `x` [T, C], `torch` [T, O] (parallel forward), and `target/recipe` [T, O] each."""
+
+    name: str
+    tensors: dict[str, Slice]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the certificate. Errors are in the first output's unit; `*_share` are fractions of its range.
+
+    `metric` is the task's headline error of this file, `change` how much worse it is than torch's. `declined` says
+    why a file is not in the bundle; its figures are then absent.
+    """
+
+    target: str
+    recipe: str
+    ok: bool
+    bytes: int = 0
+    max_error: float | None = None
+    max_error_share: float | None = None
+    drift: float | None = None
+    drift_share: float | None = None
+    metric: float | None = None
+    change: float | None = None
+    why: str = ""
+    declined: str = ""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The proof: how much was compared, and a row for every file."""
+
+    metric: str
+    unit: str
+    reference: float
+    steps: int
+    machines: int
+    drift_steps: int
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All about a bundle but the weights. `memory` is None where unbounded; `model` names weights and project."""
+
+    schema: int
+    model: str
+    writer: str
+    table: dict[str, Any]
+    memory: int | None
+    channels: tuple[Channel, ...]
+    outputs: tuple[Output, ...]
+    states: tuple[State, ...]
+    executables: tuple[Executable, ...]
+    golden: tuple[Golden, ...]
+    certificate: Certificate
+    files: tuple[File, ...]
+    project: Project = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "project", parse_project(self.table))
+
+    def executable(self, target: str, recipe: str) -> Executable | None:
+        """The exported model of that target and recipe, or None."""
+        return next((e for e in self.executables if (e.target, e.recipe) == (target, recipe)), None)
+
+
+def dump(manifest: Manifest) -> bytes:
+    """The manifest as deterministic JSON."""
+    return json.dumps(plain(manifest), indent=1, allow_nan=False).encode() + b"\n"
+
+
+def parse(content: bytes, path: str) -> Manifest:
+    """The manifest in `content`; `path` names the bundle in messages. Raises BundleError."""
+    try:
+        table = json.loads(content)
+        schema = table["schema"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise BundleError(f"`{path}`: the manifest is not readable ({error}); copy the bundle again") from error
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise BundleError(
+            f"`{path}` was written by a newer edge (schema {schema}, this one reads up to {SCHEMA}); "
+            "update with pip install -U edgestep"
+        )
+    while schema < SCHEMA:
+        if schema not in MIGRATIONS:
+            raise BundleError(f"`{path}` has schema {schema}, which this edge cannot migrate; convert the model again")
+        table = MIGRATIONS[schema](table)
+        schema = table["schema"]
+    try:
+        return build(Manifest, table, "")
+    except (ProjectError, TypeError) as error:
+        raise BundleError(f"`{path}`: the manifest does not fit this edge: {error}; convert the model again") from error
+
+
+def table_of(project: Project) -> dict[str, Any]:
+    """The project as it travels: without the folders of the workstation that trained it."""
+    table = flat(project)
+    for key in ("path", "test"):
+        if key in table["data"]:
+            table["data"][key] = table["data"][key].rpartition("/")[2]
+    return table

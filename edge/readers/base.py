@@ -1,0 +1,67 @@
+"""What a reader is, and what all text readers share."""
+
+from __future__ import annotations
+
+import glob
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edge.clean import MISSING
+from edge.errors import DataError
+from edge.spec import DataSpec
+
+ABSENT = frozenset({"", "nan", "na", "n/a", "null", "none"})
+"""Texts that mean "no value" in any history, compared in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of a history: values in channel order and sensors' units (NaN where missing), seconds, where it stood."""
+
+    machine: str
+    ts: float
+    values: list[float]
+    failed: bool
+    source: str
+    line: int
+
+
+class Reader(Protocol):
+    """A format of histories. Rows come in file order; all errors are DataError naming file, line and column."""
+
+    def records(self, path: Path, data: DataSpec, channels: Sequence[str]) -> Iterator[Record]:
+        """The rows of one file."""
+        ...
+
+    def remaining(self, path: Path) -> dict[str, float]:
+        """Machine -> readings truly left after its last row in this file, where the format knows; else empty."""
+        ...
+
+
+def find(pattern: str, key: str = "data.path") -> list[Path]:
+    """The files a path or glob names, sorted. Raises DataError where there is none; `key` says who asked."""
+    if Path(pattern).is_dir():
+        raise DataError(f"`{key}` names the folder `{pattern}`; name files, such as `{pattern.rstrip('/')}/*.csv`")
+    found = sorted(path for path in map(Path, glob.glob(pattern, recursive=True)) if path.is_file())  # noqa: PTH207
+    if not found:
+        raise DataError(
+            f"no file matches `{key}` = `{pattern}`; correct the path in the project file or with --set {key}=…"
+        )
+    return found
+
+
+def number(text: str, missing: frozenset[str], source: str, line: int, column: str) -> float:
+    """A sensor's text as a value, MISSING for a text that means so. Raises DataError for any other text."""
+    try:
+        value = float(text)
+    except ValueError:
+        if text.strip().lower() in missing:
+            return MISSING
+        raise DataError(
+            f"{source}, line {line}: column `{column}` holds `{text}`, which is no number; "
+            f'correct it, or add it to data.missing, such as missing = ["{text}"]'
+        ) from None
+    return value if math.isfinite(value) else MISSING

@@ -1,0 +1,97 @@
+"""CSV with a header: comma, semicolon, tab or bar separated; one row a reading."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from edge.errors import DataError
+from edge.readers.base import ABSENT, Record, number
+from edge.registry import suggest
+from edge.spec import DataSpec
+from edge.times import seconds
+
+FILE = "{file}"
+"""As `data.machine`: each file is one machine, called like the file."""
+
+_TRUE = frozenset({"1", "1.0", "true", "yes", "t", "y"})
+_FALSE = frozenset({"0", "0.0", "false", "no", "f", "n"}) | ABSENT
+
+
+class CsvReader:
+    """Reads CSV files as RFC 4180 describes them, in UTF-8 with or without a byte order mark."""
+
+    def records(self, path: Path, data: DataSpec, channels: Sequence[str]) -> Iterator[Record]:
+        """The rows of `path`. The failure column counts 1, true, yes, t, y as true."""
+        missing = ABSENT | {text.lower() for text in data.missing}
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                head = file.readline()
+                separator = max(",;\t|", key=head.count)
+                header = next(csv.reader([head], delimiter=separator), [])
+                header = [name.strip() for name in header]
+                columns = _columns(path, header, data, channels)
+                rows = csv.reader(file, delimiter=separator)
+                for row in rows:
+                    if row:
+                        yield _record(path, rows.line_num + 1, row, header, columns, data, channels, missing)
+        except UnicodeDecodeError as error:
+            raise DataError(f"`{path}` is not UTF-8 text (byte {error.start}); save it as CSV in UTF-8") from error
+        except csv.Error as error:
+            raise DataError(f"`{path}` is not readable as CSV: {error}") from error
+        except OSError as error:
+            raise DataError(f"`{path}` cannot be read: {error.strerror}") from error
+
+    def remaining(self, path: Path) -> dict[str, float]:
+        """A CSV says nothing beyond its last row."""
+        return {}
+
+
+def _columns(path: Path, header: list[str], data: DataSpec, channels: Sequence[str]) -> dict[str, int]:
+    if not any(header):
+        raise DataError(f"`{path}` is empty; the first line must name the columns")
+    doubled = sorted({name for name in header if name and header.count(name) > 1})
+    if doubled:
+        raise DataError(f"`{path}` has two columns called `{doubled[0]}`; rename one")
+    named = {"data.machine": data.machine, "data.time": data.time, "data.failure": data.failure}
+    wanted = {key: name for key, name in named.items() if name is not None and name != FILE}
+    wanted |= {f"signals.{name}": name for name in channels}
+    for key, name in wanted.items():
+        if name not in header:
+            way = f', or write machine = "{FILE}" where each file is one machine' if key == "data.machine" else ""
+            raise DataError(f"`{path}` has no column `{name}` ({key}){suggest(name, header)}{way}")
+    return {name: i for i, name in enumerate(header)}
+
+
+def _record(
+    path: Path,
+    line: int,
+    row: list[str],
+    header: list[str],
+    columns: dict[str, int],
+    data: DataSpec,
+    channels: Sequence[str],
+    missing: frozenset[str],
+) -> Record:
+    if len(row) != len(header):
+        raise DataError(f"{path}, line {line}: {len(row)} fields where the header has {len(header)}; correct the line")
+    ts = seconds(row[columns[data.time]])
+    if ts is None:
+        raise DataError(
+            f"{path}, line {line}: column `{data.time}` holds `{row[columns[data.time]]}`, which is no time; "
+            "write seconds or ISO 8601, such as 2026-03-01T12:00:00Z"
+        )
+    machine = path.stem if data.machine == FILE else row[columns[data.machine]].strip()
+    if not machine:
+        raise DataError(f"{path}, line {line}: column `{data.machine}` is empty; every row needs its machine")
+    failed = False
+    if data.failure is not None:
+        text = row[columns[data.failure]].strip().lower()
+        failed = text in _TRUE
+        if not failed and text not in _FALSE:
+            raise DataError(
+                f"{path}, line {line}: column `{data.failure}` holds `{text}`; write true or false (or 1, 0)"
+            )
+    values = [number(row[columns[c]], missing, str(path), line, c) for c in channels]
+    return Record(machine, ts, values, failed, str(path), line)

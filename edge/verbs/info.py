@@ -1,0 +1,1 @@
+"""`edge info`: what a bundle is."""

@@ -1,0 +1,1 @@
+"""Histories in memory: gathered from readers, split by machine, scaled by training machines."""

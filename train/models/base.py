@@ -1,0 +1,54 @@
+"""The contract of a model family: trained on whole histories, deployed as one pure step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class FamilyOptions:
+    """Keys of `[model]` that a family knows, with their defaults; a family extends it."""
+
+
+class Family(nn.Module, ABC):
+    """A causal sequence model in two equal forms, `forward` over time and `step` for one reading.
+
+    Inputs are scaled (about zero mean, unit variance), outputs are the task's raw numbers. `step` is pure: no cursor, no
+    in-place write on a state, no mode. All memory is in the state, a flat tuple of float32 tensors with static shapes and
+    the batch first. Both forms must give the same numbers: `tests/contract` checks every registered family.
+    """
+
+    Options: ClassVar[type[FamilyOptions]] = FamilyOptions
+
+    def __init__(self, inputs: int, outputs: int, options: Any) -> None:
+        """`inputs` C, `outputs` O, `options` an instance of `Options`."""
+        super().__init__()
+        self.inputs = inputs
+        self.outputs = outputs
+        self.options = options
+
+    @property
+    @abstractmethod
+    def memory(self) -> int | None:
+        """How many past readings, the present one included, can influence an output; None where there is no bound."""
+
+    @property
+    @abstractmethod
+    def state_names(self) -> tuple[str, ...]:
+        """One name for each tensor of the state; letters, digits and `_`."""
+
+    @abstractmethod
+    def init_state(self, batch: int) -> tuple[Tensor, ...]:
+        """The state before the first reading, each [batch, …]; may be learned."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, T, C] -> [B, T, O], in parallel over time where the family can; starts from `init_state`."""
+
+    @abstractmethod
+    def step(self, x_t: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """x_t [B, C] and the state -> (y_t [B, O], *next state)."""

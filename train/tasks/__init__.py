@@ -1,0 +1,5 @@
+"""Tasks: what is predicted. A new one is one new file and one line here."""
+
+from edge.registry import Registry
+
+TASKS = Registry("task", {"rul": "train.tasks.rul:RemainingUsefulLife"})
