@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -30,7 +30,8 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
             f"`{path}` cannot be written: {error.strerror or error}; free space or choose another place"
         ) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
 
 
 def write(path: Path, content: bytes | str) -> None:

@@ -97,9 +97,13 @@ class Slice:
 
 @dataclass(frozen=True)
 class Golden:
-    """One recorded stream. Tensors: `x` [T, C], `torch` [T, O] (parallel forward), and `target/recipe` [T, O] each."""
+    """One recorded stream. `x` [T, C] is fed over and over, without a reset, until `steps` readings were taken.
+
+    The other tensors are outputs of the last readings [N, O]: `torch` is the parallel forward, `target/recipe` the file's.
+    """
 
     name: str
+    steps: int
     tensors: dict[str, Slice]
 
 

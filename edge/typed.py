@@ -33,7 +33,9 @@ def build(cls: type[T], table: object, where: str) -> T:
         if name in table:
             values[name] = convert(table[name], hints[name], key)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise ProjectError(f"`{key}` is missing; add it to the project file")
+            if type(None) not in typing.get_args(hints[name]):
+                raise ProjectError(f"`{key}` is missing; add it")
+            values[name] = None  # `plain` leaves out what has no value
     return cls(**values)
 
 

@@ -1,0 +1,48 @@
+"""TFLite: by litert-torch from the same step module, quantized by ai-edge-quantizer (AEQ)."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cached_property
+from pathlib import Path
+
+from convert.quiet import quiet
+from convert.targets.base import Declined, Emitted, Target
+
+
+class TfliteTarget(Target):
+    """`float32` as converted; `dynamic-int8` with int8 weights per output row, activations quantized while running."""
+
+    suffix = "tflite"
+
+    @cached_property
+    def _float(self) -> bytes:
+        with tempfile.TemporaryDirectory() as folder, quiet("the TFLite conversion"):
+            import litert_torch
+
+            result = Path(folder, "float.tflite")
+            litert_torch.convert(self.step, self.step.example).export(str(result))
+            return result.read_bytes()
+
+    def emit(self, recipe: str) -> Emitted:
+        """The file for `recipe`; see the class."""
+        if recipe == "float32":
+            content = self._float
+        elif recipe == "dynamic-int8":
+            content = _dynamic(self._float)
+        else:
+            raise Declined(f"tflite has no {recipe}")
+        # litert-torch names signature tensors by position.
+        inputs = tuple(f"args_{i}" for i in range(len(self.step.inputs)))
+        outputs = tuple(f"output_{i}" for i in range(len(self.step.outputs)))
+        return Emitted(content, inputs, outputs)
+
+
+def _dynamic(content: bytes) -> bytes:
+    with tempfile.TemporaryDirectory() as folder, quiet("the int8 quantization for TFLite"):
+        from ai_edge_quantizer import quantizer, recipe
+
+        source, result = Path(folder, "float.tflite"), Path(folder, "int8.tflite")
+        source.write_bytes(content)
+        quantizer.Quantizer(str(source), recipe.dynamic_wi8_afp32()).quantize().export_model(str(result))
+        return result.read_bytes()

@@ -1,0 +1,43 @@
+"""`edge verify`: does this bundle still compute here what it computed where it was certified?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from edge.bundle import Bundle
+from edge.errors import CheckFailed
+from edge.table import render
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def verify(bundle: Path, as_json: bool) -> None:
+    """Replay the golden vectors and the drift of every file in BUNDLE with every backend this machine has.
+
+    Needs nothing but the bundle and an inference engine. Exit status 1 where a file disagrees, or none could be checked.
+    """
+    from device.choose import runnable
+    from device.golden import replay
+
+    opened = Bundle.open(bundle)
+    replays = [replay(backend(opened, executable)) for backend, executable in runnable(opened)]
+    if as_json:
+        click.echo(json.dumps([asdict(r) for r in replays], indent=1))
+    else:
+        rows = [[r.executable, r.backend, r.steps, r.worst, r.drift, "ok" if r.ok else f"FAILED: {r.why}"] for r in replays]
+        unit = opened.manifest.outputs[0].unit
+        click.echo(render(["file", "backend", "steps", f"worst [{unit}]", f"drift [{unit}]", ""], rows))
+    checked = {r.executable for r in replays}
+    unchecked = [e.key for e in opened.manifest.executables if e.key not in checked]
+    for key in unchecked:
+        click.echo(f"{key} was not checked: no backend for it is installed; see `edge doctor`", err=True)
+    if not replays:
+        raise CheckFailed(f"`{bundle}`: no file could be checked; pip install 'edgestep[litert]' or 'edgestep[onnx]'")
+    failed = [r for r in replays if not r.ok]
+    if failed:
+        raise CheckFailed(f"`{bundle}`: {failed[0].executable} does not compute on {failed[0].backend} what was certified")

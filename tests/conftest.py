@@ -1,0 +1,8 @@
+"""What every test folder shares."""
+
+from hypothesis import HealthCheck, settings
+
+# Machines that run tests are busy: how long an example takes says nothing about the code. The same examples each time,
+# so that a failure on one machine is a failure on all.
+settings.register_profile("edge", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("edge")
