@@ -17,23 +17,28 @@ from device.choose import backend_for
 from edge import __version__
 from edge.bundle import GOLDEN, Bundle, replace_files, write_bundle
 from edge.certificate import failures, render
-from edge.errors import CheckFailed, DataError
+from edge.errors import CheckFailed, DataError, ProjectError
 from edge.manifest import SCHEMA, Certificate, Channel, Executable, Golden, Manifest, Output, Row, Slice, table_of
 from edge.recipes import RECIPES
+from edge.registry import suggest
 from edge.spec import Signal
 from edge.talk import progress
+from train.data.history import inputs
 from train.run import Run
 
 NARROWEST = 1e-3
-"""A model whose outputs all but stand still is held to tolerances of this range (in the output's unit), not of none."""
+"""A model whose outputs all but stand still is held to tolerances of this range, in the output's unit."""
 
 
 def convert(run: Run, path: Path, targets: Sequence[str] = (), recipes: Sequence[str] = ()) -> Bundle:
     """Export `run` to every target and recipe (or those named), certify each file, and write the bundle to `path`.
 
     Raises CheckFailed, with the certificate, where a file is outside its tolerance: nothing is written then. A file that
-    a target declines to make appears in the certificate with the reason.
+    a target declines to make appears in the certificate with the reason. Raises ProjectError for an unknown name.
     """
+    unknown = next((r for r in recipes if r not in RECIPES), None)
+    if unknown is not None:
+        raise ProjectError(f"unknown recipe `{unknown}`{suggest(unknown, list(RECIPES))}")
     wanted = [(t, r) for t in (targets or list(TARGETS)) for r in (recipes or list(RECIPES))]
     step = StepModule(run.predictor)
     with progress("converting", 2 * len(wanted)) as advance:
@@ -75,7 +80,7 @@ def convert(run: Run, path: Path, targets: Sequence[str] = (), recipes: Sequence
 def _reference(run: Run) -> Reference:
     if not run.heldout:
         raise DataError("this run holds no held-out life to prove its files on; train with train.test_share above 0")
-    x = [run.inputs(history) for history in run.heldout]
+    x = [inputs(history, run.predictor.scaler.fill) for history in run.heldout]
     return Reference(run.predictor.task, run.heldout, x, [forward(run.predictor, one) for one in x])
 
 

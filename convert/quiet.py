@@ -17,8 +17,8 @@ from edge.errors import CheckFailed
 def quiet(what: str) -> Iterator[None]:
     """Run a converter with its output, its log and its warnings held back.
 
-    The converters print from C++ too, so the file descriptors are redirected, not only Python's streams. Any error of the
-    converter becomes CheckFailed: "`what` failed", with the last lines it printed.
+    The converters print from C++ too, so the file descriptors are redirected, not only Python's streams. Any error of
+    the converter becomes CheckFailed: "`what` failed", with the last lines it printed.
     """
     sys.stdout.flush()
     sys.stderr.flush()

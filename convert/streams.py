@@ -37,7 +37,7 @@ def forward(predictor: Predictor, x: Array) -> Array:
 
 
 def golden(predictor: Predictor, lives: Sequence[tuple[str, Array]]) -> list[Stream]:
-    """Three lives (the shortest, a middle one, the longest), and the same three in a row for thousands of free steps."""
+    """Three lives (shortest, middle, longest), and the same three in a row for thousands of free steps."""
     by_length = sorted(lives, key=lambda life: len(life[1]))
     chosen = [by_length[i] for i in sorted({0, len(by_length) // 2, len(by_length) - 1})]
     most = max(GOLDEN_STEPS, 3 * (predictor.memory or 0))

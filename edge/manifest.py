@@ -99,7 +99,8 @@ class Slice:
 class Golden:
     """One recorded stream. `x` [T, C] is fed over and over, without a reset, until `steps` readings were taken.
 
-    The other tensors are outputs of the last readings [N, O]: `torch` is the parallel forward, `target/recipe` the file's.
+    The other tensors are outputs of the last readings [N, O]: `torch` is the parallel forward's, `target/recipe` that
+    file's.
     """
 
     name: str

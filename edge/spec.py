@@ -186,6 +186,7 @@ def _without_infinities(value: Any) -> Any:
 
 def load_project(path: Path, overrides: Iterable[str] = ()) -> Project:
     """The project file at `path`, with `key=value` overrides (`model.hidden=64`; values are TOML, bare words text).
+    Another `model.family` or `task.kind` leaves the keys of the former behind.
 
     Paths in `[data]` come back with variables expanded and relative to the file's folder. Raises ProjectError.
     """
@@ -236,6 +237,8 @@ def _override(table: dict[str, Any], override: str) -> None:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
             raise ProjectError(f"--set {override}: `{part}` is not a table")
+    if len(path) == 1 and _OPEN.get(path[0]) == last and table.get(last) != value:
+        table.clear()  # the other keys belonged to the former family or task
     table[last] = value
 
 

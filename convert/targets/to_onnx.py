@@ -16,7 +16,7 @@ from convert.targets.base import Declined, Emitted, Target
 
 
 class OnnxTarget(Target):
-    """`float32` as exported; `dynamic-int8` with int8 weights per output column, activations quantized while running."""
+    """`float32` as exported; `dynamic-int8`: int8 weights per output column, activations quantized while running."""
 
     suffix = "onnx"
 

@@ -47,9 +47,10 @@ def find(pattern: str, key: str = "data.path") -> list[Path]:
         raise DataError(f"`{key}` names the folder `{pattern}`; name files, such as `{pattern.rstrip('/')}/*.csv`")
     found = sorted(path for path in map(Path, glob.glob(pattern, recursive=True)) if path.is_file())  # noqa: PTH207
     if not found:
-        raise DataError(
-            f"no file matches `{key}` = `{pattern}`; correct the path in the project file or with --set {key}=…"
+        way = (
+            f"correct it in the project file or with --set {key}=…" if "." in key else "give files, or a glob in quotes"
         )
+        raise DataError(f"no file matches `{key}` = `{pattern}`; {way}")
     return found
 
 

@@ -12,17 +12,17 @@ from edge.extras import needed_for
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The bundle; RUN.edge if not given.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The bundle; RUN.edge if not given."
+)
 @click.option("--target", "targets", multiple=True, help="Only this format; may be repeated. All if not given.")
 @click.option("--recipe", "recipes", multiple=True, help="Only this recipe; may be repeated. All if not given.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest with the certificate as JSON.")
-def convert(
-    run: Path, output: Path | None, targets: tuple[str, ...], recipes: tuple[str, ...], as_json: bool
-) -> None:
+def convert(run: Path, output: Path | None, targets: tuple[str, ...], recipes: tuple[str, ...], as_json: bool) -> None:
     """Export RUN (a folder `edge train` wrote) to ONNX and TFLite, in float32 and int8, as one bundle.
 
-    Every file is run step by step on the held-out machines and compared with the trained model. Where one is outside its
-    tolerance, the certificate says so, nothing is written and the exit status is 1.
+    Every file is run step by step on the held-out machines and compared with the trained model. Where one is outside
+    its tolerance, the certificate says so, nothing is written and the exit status is 1.
     """
     with needed_for("`edge convert`"):
         from convert.pack import convert as make

@@ -37,7 +37,7 @@ def describe(manifest: Manifest) -> str:
     said = ", ".join(f"{name} {level:g}" for name, level in levels.items() if level is not None) or "none"
     return "\n".join(
         [
-            f"{project.name}: {project.task.kind} by {project.model.family}, model {manifest.model}, by {manifest.writer}",
+            f"{project.name}: {project.task.kind} by {project.model.family}, model {manifest.model}, {manifest.writer}",
             "",
             table(["channel", "unit", "mean", "min", "max"], channels),
             "",

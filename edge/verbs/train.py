@@ -9,21 +9,25 @@ import click
 
 @click.command()
 @click.argument("project_file", metavar="PROJECT.toml", type=click.Path(path_type=Path))
-@click.option("-o", "--out", "folder", metavar="RUN", type=click.Path(path_type=Path), help="Folder to write the run to.")
+@click.option("-o", "--out", "folder", metavar="RUN", type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key, such as model.hidden=64.")
-@click.option("--cv", "folds", metavar="K", type=click.IntRange(min=2), help="Compare by K-fold cross-validation instead.")
+@click.option("--cv", "folds", metavar="K", type=click.IntRange(min=2), help="Only cross-validate, K folds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def train(project_file: Path, folder: Path | None, overrides: tuple[str, ...], folds: int | None, as_json: bool) -> None:
+def train(
+    project_file: Path, folder: Path | None, overrides: tuple[str, ...], folds: int | None, as_json: bool
+) -> None:
     """Fit the model of PROJECT.toml to its histories and compare it with honest baselines.
 
-    The run folder RUN holds the weights, the held-out histories, the report and a picture; `edge convert RUN` goes on from
-    there. With --cv the training machines alone judge, at random cut-offs over K folds: make choices there, since
+    The run folder RUN holds the weights, the held-out histories, the report and a picture; `edge convert RUN` goes on
+    from there. With --cv the training machines alone judge, at random cut-offs over K folds: make choices there, since
     held-out machines may be looked at once.
     """
     import json
 
-    if (folder is None) == (folds is None):
-        raise click.UsageError("say where to with -o RUN, or compare with --cv K" if folder is None else "--cv writes no run; leave out -o")
+    if folder is None and folds is None:
+        raise click.UsageError("say where to with -o RUN, or compare with --cv K")
+    if folder is not None and folds is not None:
+        raise click.UsageError("--cv writes no run; leave out -o")
 
     from edge.extras import needed_for
     from edge.spec import load_project

@@ -19,7 +19,8 @@ from edge.table import render
 def verify(bundle: Path, as_json: bool) -> None:
     """Replay the golden vectors and the drift of every file in BUNDLE with every backend this machine has.
 
-    Needs nothing but the bundle and an inference engine. Exit status 1 where a file disagrees, or none could be checked.
+    Needs nothing but the bundle and an inference engine. Exit status 1 where a file disagrees, or none could be
+    checked.
     """
     from device.choose import runnable
     from device.golden import replay
@@ -29,7 +30,9 @@ def verify(bundle: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(r) for r in replays], indent=1))
     else:
-        rows = [[r.executable, r.backend, r.steps, r.worst, r.drift, "ok" if r.ok else f"FAILED: {r.why}"] for r in replays]
+        rows = [
+            [r.executable, r.backend, r.steps, r.worst, r.drift, "ok" if r.ok else f"FAILED: {r.why}"] for r in replays
+        ]
         unit = opened.manifest.outputs[0].unit
         click.echo(render(["file", "backend", "steps", f"worst [{unit}]", f"drift [{unit}]", ""], rows))
     checked = {r.executable for r in replays}
@@ -40,4 +43,6 @@ def verify(bundle: Path, as_json: bool) -> None:
         raise CheckFailed(f"`{bundle}`: no file could be checked; pip install 'edgestep[litert]' or 'edgestep[onnx]'")
     failed = [r for r in replays if not r.ok]
     if failed:
-        raise CheckFailed(f"`{bundle}`: {failed[0].executable} does not compute on {failed[0].backend} what was certified")
+        raise CheckFailed(
+            f"`{bundle}`: {failed[0].executable} does not compute on {failed[0].backend} what was certified"
+        )

@@ -92,6 +92,11 @@ def test_a_wrong_key_or_value_is_named_with_its_remedy(pump: Path, override: str
         load_project(pump, [override])
 
 
+def test_another_family_leaves_the_former_familys_keys_behind(pump: Path) -> None:
+    assert load_project(pump, ["model.family=gru"]).model.options == {"hidden": 32}
+    assert load_project(pump, ["model.family=tcn", "model.levels=2"]).model.options == {"levels": 2}
+
+
 def test_a_missing_section_is_named(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_text('[project]\nname = "x"\n')

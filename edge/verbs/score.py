@@ -1,0 +1,122 @@
+"""`edge score`: the daemon's predictions for a history, without a broker."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge.atomic import writing
+from edge.bundle import Bundle
+from edge.errors import DataError
+from edge.manifest import Manifest
+from edge.readers import READERS
+from edge.readers.base import Reader, Record, find
+from edge.talk import note
+
+if TYPE_CHECKING:
+    from device.prediction import Prediction
+
+Write = Callable[[bytes], object]
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("history", nargs=-1, required=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here instead of to stdout."
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON lines, byte for byte what the daemon publishes; else CSV.")
+@click.option("--reader", help="Format of HISTORY, if not the one the model was trained on.")
+@click.option("--backend", default="auto", show_default=True, help="litert, tflite or onnx.")
+@click.option("--recipe", default="float32", show_default=True, help="How the model's numbers are kept.")
+def score(
+    bundle: Path,
+    history: tuple[str, ...],
+    output: Path | None,
+    as_json: bool,
+    reader: str | None,
+    backend: str,
+    recipe: str,
+) -> None:
+    """Predict every reading of HISTORY (files or globs) with BUNDLE, in the order of the files.
+
+    Readings go through the same runtime as the daemon's: state per machine, gaps, warm-up, alarm. What the daemon would
+    reject is left out and counted on stderr; exit status 3 where nothing could be predicted.
+    """
+    from device.choose import open_backend
+    from device.payload import encode
+    from device.prediction import Prediction
+    from device.runtime import Runtime
+
+    opened = Bundle.open(bundle)
+    records = _records(opened.manifest, history, reader)
+    runtime = Runtime(opened, open_backend(opened, backend, recipe))
+    rejected: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    served, alarms = 0, set()
+    with writing(output) if output else nullcontext(sys.stdout.buffer) as file:
+        line = _json_line(file.write, encode) if as_json else _csv_line(file.write)
+        for record in records:
+            answer = runtime.feed(record.machine, record.ts, record.values)
+            if isinstance(answer, Prediction):
+                served += 1
+                line(answer)
+                if answer.alarm:
+                    alarms.add(answer.machine)
+            else:
+                rejected[answer.reason] += 1
+                where = f"{record.source}, line {record.line}, machine {record.machine}"
+                first.setdefault(answer.reason, f"{where}: {answer.line}")
+        file.flush()
+    note(f"{served} predictions for {len(runtime.machines)} machines, {len(alarms)} of them had an alarm")
+    if runtime.values_held:
+        note(f"{runtime.values_held} values were missing or implausible; the last good one was held")
+    for reason, count in rejected.items():
+        note(f"{count} readings rejected ({reason}), first {first[reason]}")
+    if not served:
+        raise DataError("no reading could be predicted; see above, and `edge info` for the channels this model takes")
+
+
+def _records(manifest: Manifest, history: tuple[str, ...], reader: str | None) -> Iterator[Record]:
+    """The rows of all files; a column that tells failures is not needed to predict them."""
+    spec = replace(manifest.project.data, failure=None)
+    chosen: Reader = READERS[reader or spec.reader]()
+    paths = [path for pattern in history for path in find(pattern, "HISTORY")]
+    return (record for path in paths for record in chosen.records(path, spec, manifest.project.channels))
+
+
+def _json_line(write: Write, encode: Callable[[Prediction], bytes]) -> Callable[[Prediction], None]:
+    def line(prediction: Prediction) -> None:
+        write(encode(prediction) + b"\n")
+
+    return line
+
+
+def _csv_line(write: Write) -> Callable[[Prediction], None]:
+    """Columns are the message's keys; booleans as JSON writes them."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    headed = False
+
+    def line(prediction: Prediction) -> None:
+        nonlocal headed
+        table = prediction.table()
+        if not headed:
+            writer.writerow(table)
+            headed = True
+        writer.writerow([json.dumps(v) if isinstance(v, bool) else v for v in table.values()])
+        write(text.getvalue().encode())
+        text.seek(0)
+        text.truncate()
+
+    return line

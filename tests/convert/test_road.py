@@ -1,0 +1,141 @@
+"""Every family x every target x every recipe, from a simulated fleet to files that a device runs."""
+
+import json
+from array import array
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+
+from convert.pack import convert
+from convert.step import StepModule
+from convert.targets import TARGETS
+from device.choose import runnable
+from device.golden import replay
+from edge.bundle import GOLDEN, Bundle, floats, write_bundle
+from edge.certificate import render
+from edge.cli import group
+from edge.errors import CheckFailed, ProjectError
+from edge.recipes import RECIPES, Recipe
+from tests.support.roads import Road
+from train.data.history import inputs
+from train.infer import predict
+
+EIGHTEEN = set(
+    "Add Concat Div Gemm LayerNormalization MatMul Mul ReduceSum Relu Reshape Sigmoid Slice Softmax Split Squeeze Sub "
+    "Tanh Unsqueeze".split()
+)
+"""Operators that code generation must know; a family that needs another one makes every later target dearer."""
+
+
+def test_every_target_and_recipe_is_certified_or_declined_with_a_reason(road: Road) -> None:
+    rows = road.bundle.manifest.certificate.rows
+    assert {(r.target, r.recipe) for r in rows} == {(t, r) for t in TARGETS for r in RECIPES}
+    for row in rows:
+        assert row.ok and (row.declined or (row.max_error is not None and row.drift is not None and row.bytes > 0))
+
+
+def test_every_file_agrees_with_the_parallel_forward_on_every_held_out_life(road: Road) -> None:
+    manifest = road.bundle.manifest
+    truth = predict(road.run.predictor, road.run.heldout)
+    for kind, executable in runnable(road.bundle):
+        backend = kind(road.bundle, executable)
+        allowed = RECIPES[executable.recipe].tolerance * manifest.outputs[0].span
+        for history, want in zip(road.run.heldout, truth, strict=True):
+            state = backend.new_state()
+            rows = inputs(history, road.run.predictor.scaler.fill)
+            got = [backend.step(array("f", row), state) for row in rows]
+            np.testing.assert_allclose(np.array(got), want, rtol=0, atol=allowed, err_msg=executable.key)
+
+
+def test_golden_vectors_replay_from_the_file_alone(road: Road) -> None:
+    opened = Bundle.open(road.bundle.path)
+    replays = [replay(kind(opened, executable)) for kind, executable in runnable(opened)]
+    assert {r.executable for r in replays} == {e.key for e in opened.manifest.executables}
+    assert not [r for r in replays if not r.ok]
+
+
+def test_int8_is_smaller_than_float_and_not_the_same(road: Road) -> None:
+    for target in TARGETS:
+        rows = {r.recipe: r for r in road.bundle.manifest.certificate.rows if r.target == target}
+        assert rows["dynamic-int8"].bytes < rows["float32"].bytes or rows["float32"].bytes < 20_000
+        assert (rows["dynamic-int8"].max_error or 0) > (rows["float32"].max_error or 0)
+
+
+def test_the_step_graph_uses_few_operators_and_names_its_state(road: Road) -> None:
+    opened = road.bundle
+    executable = opened.manifest.executable("onnx", "float32")
+    assert executable is not None
+    graph = onnx.load_from_string(opened.model(executable)).graph
+    assert {node.op_type for node in graph.node} <= EIGHTEEN
+    assert [i.name for i in graph.input] == ["x", *(s.name for s in opened.manifest.states)]
+    assert [o.name for o in graph.output] == ["y", *(f"{s.name}_next" for s in opened.manifest.states)]
+
+
+def test_nothing_of_the_workstation_travels(road: Road) -> None:
+    content = road.bundle.path.read_bytes()
+    assert str(road.project.parent).encode() not in content
+    assert b"site-packages" not in content and b".py" not in content
+
+
+def test_the_state_table_holds_the_learned_start(road: Road) -> None:
+    states = StepModule(road.run.predictor).states()
+    for row, tensor in zip(states, road.run.predictor.init_state(1), strict=True):
+        assert row.shape == tuple(tensor.shape)
+        assert row.initial() == pytest.approx(tensor.flatten().tolist())
+
+
+def test_a_file_outside_its_tolerance_stops_the_conversion(
+    road: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strict = Recipe("int8", "float32", tolerance=1e-9, drift=1.0, replay=1.0, metric=1.0)
+    monkeypatch.setitem(RECIPES, "dynamic-int8", strict)
+    with pytest.raises(CheckFailed, match=r"onnx/dynamic-int8.*FAILED: differs by"):
+        convert(road.run, tmp_path / "never.edge", targets=["onnx"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_target_or_recipe_says_what_is_known(road: Road, tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match=r"unknown target `onxx`; did you mean `onnx`"):
+        convert(road.run, tmp_path / "x.edge", targets=["onxx"])
+    with pytest.raises(ProjectError, match=r"unknown recipe `int8`.*dynamic-int8"):
+        convert(road.run, tmp_path / "x.edge", recipes=["int8"])
+
+
+def test_a_file_that_computes_something_else_fails_verification(road: Road, tmp_path: Path) -> None:
+    opened = road.bundle
+    members = {f.path: opened.read(f.path) for f in opened.manifest.files}
+    golden = floats(members[GOLDEN])
+    piece = opened.manifest.golden[0].tensors["onnx/float32"]
+    golden[piece.offset // 4 + 1] += opened.manifest.outputs[0].span / 100
+    members[GOLDEN] = golden.tobytes()
+    path = write_bundle(tmp_path / "bent.edge", opened.manifest, members).path
+    found = CliRunner().invoke(group, ["verify", str(path), "--json"])
+    assert isinstance(found.exception, CheckFailed)
+    assert {r["executable"]: r["ok"] for r in json.loads(found.stdout)}["onnx/float32"] is False
+
+
+def test_info_shows_channels_state_and_certificate(road: Road) -> None:
+    text = CliRunner().invoke(group, ["info", str(road.bundle.path)]).output
+    assert render(road.bundle.manifest.certificate) in text
+    assert all(channel.name in text for channel in road.bundle.manifest.channels)
+
+
+def test_score_writes_a_prediction_for_every_reading(road: Road, tmp_path: Path) -> None:
+    history, out = road.histories[0], tmp_path / "scores.csv"
+    found = CliRunner().invoke(group, ["score", str(road.bundle.path), str(history), "-o", str(out)])
+    assert found.exit_code == 0, found.output
+    rows = out.read_text().splitlines()
+    assert rows[0] == "ts,machine,seq,rul,alarm,warm,gap_s,model"
+    assert len(rows) == len(history.read_text().splitlines())
+
+
+def test_score_agrees_with_the_parallel_forward_on_the_same_file(road: Road) -> None:
+    history = road.run.heldout[0]
+    path = next(p for p in road.histories if p.stem == history.machine)
+    text = CliRunner().invoke(group, ["score", str(road.bundle.path), str(path), "--json"]).stdout
+    got = [json.loads(line)["rul"] for line in text.splitlines()][: len(history)]
+    want = predict(road.run.predictor, [history])[0][:, 0]
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * road.bundle.manifest.outputs[0].span)

@@ -1,0 +1,53 @@
+"""The whole road in small, once a family: simulated fleet, training, conversion. A conftest takes the fixture over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from edge.bundle import Bundle
+from edge.spec import load_project
+from train.data.simulate import Fleet, project_text, simulate, write_histories
+from train.models import FAMILIES
+from train.run import Run
+
+SMALL = {
+    "gru": {"hidden": 8},
+    "tcn": {"channels": 8, "levels": 3},
+}
+"""Options that make a family small; a family that is not here is tried with its defaults."""
+
+
+@dataclass(frozen=True)
+class Road:
+    """What one journey leaves behind."""
+
+    family: str
+    project: Path
+    run: Run
+    run_folder: Path
+    bundle: Bundle
+    histories: list[Path]
+
+
+def travel(folder: Path, family: str) -> Road:
+    """Fit `family` for a few epochs to a few simulated machines and convert it to every target and recipe."""
+    from convert.pack import convert
+    from train.pipeline import train_run
+
+    write_histories(folder / "history", simulate(Fleet(machines=12, seed=1)))
+    project = folder / "pumps.toml"
+    project.write_text(project_text(test=None))
+    options = [f"model.{key}={value}" for key, value in SMALL.get(family, {}).items()]
+    settings = ["train.epochs=4", "train.learning_rate=0.02", f"model.family={family}", *options]
+    run = train_run(load_project(project, settings), folder / "run")
+    bundle = convert(run, folder / "pumps.edge")
+    return Road(family, project, run, folder / "run", bundle, sorted((folder / "history").glob("*.csv")))
+
+
+@pytest.fixture(scope="session", params=list(FAMILIES))
+def road(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Road:
+    """The road of each registered family, travelled once a session."""
+    return travel(tmp_path_factory.mktemp(f"road-{request.param}"), request.param)
