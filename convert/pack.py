@@ -33,8 +33,8 @@ NARROWEST = 1e-3
 def convert(run: Run, path: Path, targets: Sequence[str] = (), recipes: Sequence[str] = ()) -> Bundle:
     """Export `run` to every target and recipe (or those named), certify each file, and write the bundle to `path`.
 
-    Raises CheckFailed, with the certificate, where a file is outside its tolerance: nothing is written then. A file that
-    a target declines to make appears in the certificate with the reason. Raises ProjectError for an unknown name.
+    Raises CheckFailed, with the certificate, where a file is outside its tolerance: nothing is written then. A file
+    that a target declines to make appears in the certificate with the reason. Raises ProjectError for an unknown name.
     """
     unknown = next((r for r in recipes if r not in RECIPES), None)
     if unknown is not None:

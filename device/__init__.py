@@ -1,1 +1,1 @@
-"""The runtime on the device: standard library, click, paho-mqtt and orjson; an inference engine only inside its backend."""
+"""The runtime on the device: standard library, click, paho-mqtt, orjson; engines only inside their backends."""

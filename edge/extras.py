@@ -10,7 +10,7 @@ EXTRA_OF = {
     "numpy": "train",
     "sklearn": "train",
     "matplotlib": "train",
-    "rich": "train",
+    "rich": "demo",
     "onnx": "convert",
     "onnxscript": "convert",
     "litert_torch": "convert",

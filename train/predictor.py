@@ -11,7 +11,7 @@ from train.tasks.base import Task
 
 
 class Predictor(nn.Module):
-    """Scaling, family and units in one module, so that every exported file takes raw readings and returns predictions."""
+    """Scaling, family and units in one module, so that every exported file takes raw readings and predicts."""
 
     def __init__(self, project: Project, scaler: Scaler, family: Family, task: Task) -> None:
         super().__init__()

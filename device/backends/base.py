@@ -17,10 +17,13 @@ State = Any
 class Backend(ABC):
     """Executes one file of a bundle. Values cross as float32 buffers, so no caller needs numpy."""
 
+    name: ClassVar[str]
+    """Its name in the table BACKENDS, in options, statuses and reports."""
     target: ClassVar[str]
+    """The export format it executes."""
 
     def __init__(self, bundle: Bundle, executable: Executable) -> None:
-        """Load the file. Raises BundleError where this machine cannot run it, MissingExtra where the engine is not installed."""
+        """Load the file. Raises BundleError where it cannot run here, MissingExtra where the engine is missing."""
         self.bundle = bundle
         self.executable = executable
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 class History:
     """Readings of one life in time order.
 
-    `x` [T, C] float32 in the sensors' units, missing values already held (see `edge.clean`), NaN only before a channel's
-    first good value; `ts` [T] seconds, strictly increasing. `failed`: the last reading is the failure, otherwise the life is
-    censored. `left`: readings truly left after the last one, where known (0 for a failed life), else None.
+    `x` [T, C] float32 in the sensors' units, missing values already held (see `edge.clean`), NaN only before a
+    channel's first good value; `ts` [T] seconds, strictly increasing. `failed`: the last reading is the failure,
+    otherwise the life is censored. `left`: readings truly left after the last one, where known (0 for a failed life),
+    else None.
     """
 
     machine: str
@@ -26,3 +28,19 @@ class History:
 
     def __len__(self) -> int:
         return len(self.ts)
+
+    def window(self, start: int, stop: int) -> History:
+        """Readings `start` … `stop - 1` as a history of their own; `left` and `failed` say what is still true of it."""
+        whole = stop == len(self)
+        left = None if self.left is None else self.left + len(self) - stop
+        return replace(self, ts=self.ts[start:stop], x=self.x[start:stop], failed=self.failed and whole, left=left)
+
+
+def machines(histories: Sequence[History]) -> list[str]:
+    """Names of the machines, each once, in order of first appearance."""
+    return list(dict.fromkeys(h.machine for h in histories))
+
+
+def inputs(history: History, fill: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a model sees of a history: `x` [T, C] float32 with `fill` [C] where a channel had no good value yet."""
+    return np.where(np.isnan(history.x), fill, history.x).astype(np.float32)

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from edge.errors import ProjectError
+
 
 @dataclass(frozen=True)
 class FamilyOptions:
@@ -17,9 +19,9 @@ class FamilyOptions:
 class Family(nn.Module, ABC):
     """A causal sequence model in two equal forms, `forward` over time and `step` for one reading.
 
-    Inputs are scaled (about zero mean, unit variance), outputs are the task's raw numbers. `step` is pure: no cursor, no
-    in-place write on a state, no mode. All memory is in the state, a flat tuple of float32 tensors with static shapes and
-    the batch first. Both forms must give the same numbers: `tests/contract` checks every registered family.
+    Inputs are scaled (about zero mean, unit variance), outputs are the task's raw numbers. `step` is pure: no cursor,
+    no in-place write on a state, no mode. All memory is in the state, a flat tuple of float32 tensors with static
+    shapes and the batch first. Both forms must give the same numbers: `tests/contract` checks every registered family.
     """
 
     Options: ClassVar[type[FamilyOptions]] = FamilyOptions
@@ -52,3 +54,13 @@ class Family(nn.Module, ABC):
     @abstractmethod
     def step(self, x_t: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """x_t [B, C] and the state -> (y_t [B, O], *next state)."""
+
+    def fold(self) -> None:
+        """Make permanent what only helps while fitting, so that nothing but plain weights is saved and exported."""
+        return
+
+
+def need(holds: bool, key: str, wanted: str) -> None:
+    """Check a family's option. Raises ProjectError naming `key` and what it must be."""
+    if not holds:
+        raise ProjectError(f"`{key}` must be {wanted}")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,10 @@ from edge.spec import AlarmSpec
 from train.data.history import History
 
 Array = NDArray[np.float32]
+Costs = NDArray[np.float64]
+
+UNKNOWN = "the truth of no held-out history is known; hold back machines that ran to failure, or say what was left"
+"""What a DataError says where there is nothing to judge by."""
 
 
 @dataclass(frozen=True)
@@ -24,20 +28,49 @@ class TaskOptions:
 
 @dataclass(frozen=True)
 class Labels:
-    """What a life teaches. `value` [T, O] in the task's units; `weight` [T, O], 0 where nothing is known; `censored` [T]
-    is true where the value is only a bound (the record ended before the failure)."""
+    """What a life teaches. `value` [T, O] in the task's units; `weight` [T, O], 0 where nothing is known; `censored`
+    [T] is true where the value is only a bound (the record ended before the failure).
+    """
 
     value: Array
     weight: Array
     censored: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Measure:
+    """One figure about predictions; lower is better.
+
+    `cost` takes predictions [N, O] and the truth [N, O] in the task's units and returns a cost each [N]; `total` makes
+    one figure of them: the root of their mean, or their sum. `at`: the readings a history is judged at, or every
+    reading.
+    """
+
+    key: str
+    name: str
+    unit: str
+    cost: Callable[[Costs, Costs], Costs]
+    total: Literal["root mean", "sum"] = "root mean"
+    at: Literal["judged", "every"] = "judged"
+
+
 class Task(ABC):
-    """What is predicted. `outputs` is the table of outputs (name, unit); `headline` names the error the certificate uses."""
+    """What is predicted.
+
+    `outputs` is the table of outputs (name, unit), `measures` what predictions are judged by, the headline first. A
+    history is judged at its last reading where the truth beyond it is known, and at random cut-offs where it ran to
+    failure (the last reading of a life says nothing: there the answer is always zero).
+    """
 
     Options: ClassVar[type[TaskOptions]] = TaskOptions
     outputs: tuple[tuple[str, str], ...]
-    headline: str
+    measures: tuple[Measure, ...]
+    options: Any
+
+    @property
+    def headline(self) -> str:
+        """Name of the error that `error` returns and the certificate uses."""
+        return self.measures[0].name
 
     def __init__(self, options: Any, alarm: AlarmSpec) -> None:
         """`options` an instance of `Options`. Raises ProjectError where `alarm` has keys this task does not know."""
@@ -54,8 +87,23 @@ class Task(ABC):
 
     @abstractmethod
     def units(self, raw: Tensor) -> Tensor:
-        """The family's raw output [..., O] in the task's units; part of every exported file, so plain tensor operations only."""
+        """The family's raw output [..., O] in the task's units; part of every exported file, so plain tensor operations
+        only.
+        """
+
+    @abstractmethod
+    def truth(self, history: History) -> Array | None:
+        """What would have been right at every reading [T, O], or None where nobody knows. For judging, never for
+        fitting.
+        """
+
+    @abstractmethod
+    def judged(self, history: History) -> list[int]:
+        """The readings a history is judged at; empty where the truth is not known."""
 
     @abstractmethod
     def error(self, histories: Sequence[History], predictions: Sequence[Array]) -> float:
-        """The headline error of predictions [T, O] for histories whose truth is known; lower is better."""
+        """The headline error of predictions [T, O], over the histories whose truth is known; lower is better.
+
+        Raises DataError where the truth of none is known.
+        """

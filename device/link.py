@@ -1,0 +1,293 @@
+"""The link to the broker: MQTT 3.1.1 with a loop of our own, so that nothing runs behind the daemon's back."""
+
+from __future__ import annotations
+
+import random
+import select
+import socket
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import paho.mqtt.client as mqtt
+from paho.mqtt import MQTTException
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from device.clock import Clock
+from device.settings import BrokerSettings
+from edge.errors import LinkError
+
+CONNECT_TIMEOUT_S = 5.0
+FIRST_PAUSE_S = 0.5
+MISC_EVERY_S = 1.0
+"""How often the client looks after its keep-alive."""
+
+BATCH = 200
+"""Packets read at one go before the daemon gets its turn."""
+
+INFLIGHT = 1000
+"""Predictions on their way to the broker before later ones wait in the queue."""
+
+REFUSED_FOR_GOOD = frozenset(
+    {"Unsupported protocol version", "Client identifier not valid", "Bad user name or password", "Not authorized"}
+)
+"""Answers of a broker that no repetition will change."""
+
+BROKEN = (OSError, ValueError, IndexError, struct.error, MQTTException)
+"""What reading from a broken stream, or from a stranger's, can raise."""
+
+BRIEF_S = 3.0
+"""A connection that ends this soon was probably taken over by a client of the same name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message that arrived. `connection` and `mid` are what acknowledging it needs."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    mid: int
+    connection: int
+
+
+class Link(Protocol):
+    """What the daemon needs of a broker. Nothing calls back: everything that happened is the answer of `poll`."""
+
+    connected: bool
+    connections: int
+    """How often a connection was made."""
+    error: str
+    """The last thing that went wrong, one line; empty while nothing has."""
+
+    def poll(self, timeout_s: float) -> list[Message]:
+        """Wait up to `timeout_s` for something to happen, keep the connection alive or make it again; what arrived.
+
+        Raises LinkError where the broker refuses us before it has ever accepted us.
+        """
+        ...
+
+    def publish(self, topic: str, payload: bytes, qos: int, retain: bool = False) -> int:
+        """Send or, while there is no connection, queue a message; the number `confirmed` will name for QoS 1."""
+        ...
+
+    def confirmed(self) -> list[int]:
+        """Numbers of published messages whose receipt the broker has confirmed since the last call."""
+        ...
+
+    def acknowledge(self, message: Message) -> None:
+        """Tell the broker that `message` need not be delivered again."""
+        ...
+
+    def close(self) -> None:
+        """Leave the broker in good order: no last will."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker publishes, retained, if we vanish."""
+
+    topic: str
+    payload: bytes
+
+
+class MqttLink:
+    """Link by paho-mqtt: subscribes at every connection, keeps its session at the broker, acknowledges on demand."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        client_id: str,
+        password: str | None,
+        subscriptions: Sequence[tuple[str, int]],
+        will: Will | None,
+        clock: Clock,
+        wake_fd: int | None = None,
+        keep_session: bool = True,
+    ) -> None:
+        """`subscriptions` are (filter, QoS). `poll`, which also connects, returns when `wake_fd` becomes readable.
+
+        With `keep_session` the broker keeps what we were not there to read.
+        """
+        self.connected = False
+        self.connections = 0
+        self.error = ""
+        self._settings = settings
+        self._subscriptions = list(subscriptions)
+        self._clock = clock
+        self._wake_fd = wake_fd
+        self._inbox: list[Message] = []
+        self._confirmed: list[int] = []
+        self._pauses = _Pauses(settings.reconnect_max_s)
+        self._attempt_at = clock.monotonic()
+        self._misc_at = 0.0
+        self._refused: str | None = None
+        self._broken = False
+        self._since = 0.0
+        self._id = client_id
+        self._poller = select.poll()
+        self._polled = -1
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id,
+            clean_session=not keep_session,
+            protocol=MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        if settings.user or password is not None:
+            self._client.username_pw_set(settings.user, password)
+        if will is not None:
+            self._client.will_set(will.topic, will.payload, qos=1, retain=True)
+        self._client.connect_timeout = CONNECT_TIMEOUT_S
+        self._client.max_inflight_messages_set(INFLIGHT)
+        self._client.max_queued_messages_set(0)
+        self._client.on_socket_open = self._on_socket_open
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+        self._client.on_publish = self._on_publish
+
+    def poll(self, timeout_s: float) -> list[Message]:
+        """As Link."""
+        if self._broken or self._client.socket() is None:
+            self._reconnect(timeout_s)
+        else:
+            self._serve(timeout_s)
+        if self._refused is not None and self.connections == 0:
+            raise LinkError(self._refused)
+        inbox, self._inbox = self._inbox, []
+        return inbox
+
+    def publish(self, topic: str, payload: bytes, qos: int, retain: bool = False) -> int:
+        """As Link."""
+        return self._client.publish(topic, payload, qos, retain).mid
+
+    def confirmed(self) -> list[int]:
+        """As Link."""
+        confirmed, self._confirmed = self._confirmed, []
+        return confirmed
+
+    def acknowledge(self, message: Message) -> None:
+        """As Link. What an earlier connection brought is not ours to acknowledge: the broker delivers it again."""
+        if message.qos and message.connection == self.connections and self.connected:
+            self._client.ack(message.mid, message.qos)
+
+    def close(self) -> None:
+        """As Link."""
+        self._client.disconnect()
+        self.connected = False
+
+    def _serve(self, timeout_s: float) -> None:
+        writing = self._client.want_write()
+        self._poller.modify(self._polled, select.POLLIN | select.POLLOUT if writing else select.POLLIN)
+        try:
+            for fd, happened in self._poller.poll(max(0.0, timeout_s) * 1000):
+                if fd == self._polled and happened & ~select.POLLOUT:
+                    self._read()
+            if self._client.want_write():
+                self._client.loop_write()
+            now = self._clock.monotonic()
+            if now >= self._misc_at:
+                self._misc_at = now + MISC_EVERY_S
+                self._client.loop_misc()
+        except BROKEN as error:
+            self._broken = True
+            self._lost(f"the connection to {self._where} broke: {_reason(error)}")
+
+    def _read(self) -> None:
+        """Read what is there; the client itself reads one packet a call while it waits for no answers."""
+        for _ in range(BATCH):
+            before = len(self._inbox) + len(self._confirmed)
+            if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
+                return
+            if len(self._inbox) + len(self._confirmed) == before:
+                return
+
+    def _reconnect(self, timeout_s: float) -> None:
+        pause = self._attempt_at - self._clock.monotonic()
+        if pause > 0:
+            fds = [] if self._wake_fd is None else [self._wake_fd]
+            select.select(fds, [], [], min(pause, timeout_s))
+            return
+        self._broken = False
+        try:
+            self._client.connect(self._settings.host, self._settings.port, self._settings.keepalive_s)
+        except (OSError, ValueError) as error:
+            self._lost(f"{self._where} cannot be reached ({_reason(error)}); trying again until it can")
+
+    def _lost(self, line: str) -> None:
+        """Note `line` and set the time of the next attempt, which also drops what is left of this connection."""
+        self.error = line
+        self.connected = False
+        self._attempt_at = self._clock.monotonic() + self._pauses.next()
+
+    @property
+    def _where(self) -> str:
+        return f"the broker at {self._settings.host}:{self._settings.port}"
+
+    def _on_socket_open(self, _client: mqtt.Client, _data: Any, sock: Any) -> None:
+        # Without it the second of two small packets waits for the peer's delayed acknowledgement: 10 ms and more.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._poller, self._polled = select.poll(), sock.fileno()
+        self._poller.register(self._polled, select.POLLIN)
+        if self._wake_fd is not None:
+            self._poller.register(self._wake_fd, select.POLLIN)
+
+    def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _more: Any) -> None:
+        if reason.is_failure:
+            who = f"user `{self._settings.user}`" if self._settings.user else "an anonymous client"
+            self.error = f"{self._where} refuses {who}: {reason}; check --broker and --password-file"
+            if str(reason) in REFUSED_FOR_GOOD:
+                self._refused = self.error
+            return
+        self.connected, self.error, self._refused = True, "", None
+        self.connections += 1
+        self._since = self._clock.monotonic()
+        client.subscribe(self._subscriptions)
+
+    def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, _reason: Any, _properties: Any) -> None:
+        if not self.connected:  # refused: what to say, and when to come back, is known already
+            self._attempt_at = self._clock.monotonic() + self._pauses.next()
+            return
+        lasted = self._clock.monotonic() - self._since
+        if lasted > BRIEF_S:
+            self._pauses.reset()
+        hint = "" if lasted > BRIEF_S else f"; is there another client called `{self._id}`?"
+        self._lost(f"{self._where} closed the connection{hint}")
+
+    def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""  # matches no template, so it is counted there
+        one = Message(topic, bytes(message.payload), message.qos, message.retain, message.mid, self.connections)
+        self._inbox.append(one)
+
+    def _on_publish(self, _client: mqtt.Client, _data: Any, mid: int, _reason: ReasonCode, _properties: Any) -> None:
+        self._confirmed.append(mid)
+
+
+class _Pauses:
+    """Exponential back-off with jitter, so that a hundred devices do not come back in the same second."""
+
+    def __init__(self, longest_s: float) -> None:
+        self._longest = longest_s
+        self._random = random.Random()
+        self.reset()
+
+    def reset(self) -> None:
+        self._pause = FIRST_PAUSE_S
+
+    def next(self) -> float:
+        pause = min(self._pause, self._longest)
+        self._pause = min(2 * self._pause, self._longest)
+        return pause * self._random.uniform(0.5, 1.5)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,79 @@
+"""Put a daemon together from a bundle and the device's settings, and run it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from device.choose import open_backend
+from device.clock import SystemClock
+from device.daemon import Daemon, Topics
+from device.golden import require
+from device.health import Health
+from device.link import MqttLink, Will
+from device.payload import encode_status
+from device.runtime import Runtime
+from device.settings import DeviceSettings, client_id, password, store_folder
+from device.stop import on_signals
+from device.store import Store
+from device.topics import Template
+from edge.bundle import Bundle
+
+CONTROL_QOS = 1
+
+
+def serve(path: Path, settings: DeviceSettings, backend: str, recipe: str) -> None:
+    """Serve the bundle at `path` until SIGTERM or SIGINT.
+
+    The golden vectors are replayed before anything else. Raises BundleError where they disagree, ProjectError for
+    settings, DataError for a store that cannot be opened, LinkError where the broker refuses us at the start.
+    """
+    log = logging.getLogger("edge.run")
+    bundle = Bundle.open(path)
+    project, model = bundle.manifest.project, bundle.manifest.model
+    engine = open_backend(bundle, backend, recipe)
+    proof = require(engine)
+    log.info(
+        "%s, model %s: %s on %s answers here as certified (%d steps)",
+        project.name,
+        model,
+        proof.executable,
+        proof.backend,
+        proof.steps,
+    )
+    secret, name = password(settings.broker), client_id(settings.broker, project.name)
+    clock = SystemClock()
+    facts = {
+        "project": project.name,
+        "model": model,
+        "backend": engine.name,
+        "recipe": engine.executable.recipe,
+        "client_id": name,
+    }
+    health = Health(facts, clock, log)
+    topics = Topics(
+        Template(project.mqtt.readings),
+        Template(project.mqtt.predictions),
+        Template(project.mqtt.control),
+        status_topic(project.name, name),
+    )
+    subscriptions = [(topics.readings.filter, project.mqtt.qos), (topics.control.filter, CONTROL_QOS)]
+    will = Will(topics.status, encode_status({"state": "offline", **facts}))
+    place = store_folder(settings.store) / f"{project.name}.sqlite"
+    store = Store.open(place, model, clock.now(), settings.store.keep_days)
+    if store.warning:
+        health.error("", store.warning)
+    try:
+        with on_signals() as stop:
+            link = MqttLink(settings.broker, name, secret, subscriptions, will, clock, stop.fd)
+            try:
+                Daemon(Runtime(bundle, engine), topics, link, store, settings, clock, health, log).run(stop)
+            finally:
+                link.close()
+    finally:
+        store.close()
+
+
+def status_topic(project: str, name: str) -> str:
+    """Where a device's retained status lies; the client id is in it because a project may run on many devices."""
+    return f"edge/{project}/{name}/status"

@@ -1,0 +1,143 @@
+"""What the device knows about itself and its broker: `/etc/edge/device.toml`. Nothing here travels in a bundle."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tomllib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from edge.errors import ProjectError
+from edge.typed import build
+
+DEFAULT_PATH = Path("/etc/edge/device.toml")
+
+PASSWORD_VARIABLE = "EDGE_MQTT_PASSWORD"
+
+PLAIN_PORT = 1883
+
+
+@dataclass(frozen=True)
+class BrokerSettings:
+    """Where the broker is and who we are; the password is never in this file.
+
+    `client_id` must be the device's own and stay the same: the broker keeps our unread readings under it. Empty: made
+    of project and host name. `reconnect_max_s` bounds the pause between attempts to connect.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = PLAIN_PORT
+    user: str = ""
+    password_file: str = ""
+    client_id: str = ""
+    keepalive_s: int = 30
+    reconnect_max_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """Where states are kept and how often. `folder` empty: `$STATE_DIRECTORY`, else `~/.local/state/edge`.
+
+    States and predictions are committed together once `flush_readings` readings wait, or the oldest has waited
+    `flush_s`. States of other models are dropped after `keep_days`.
+    """
+
+    folder: str = ""
+    flush_s: float = 0.05
+    flush_readings: int = 10
+    keep_days: float = 30.0
+
+
+@dataclass(frozen=True)
+class DeviceSettings:
+    """The whole file. `max_machines` bounds memory; `status_every_s` is the rhythm of the status message."""
+
+    broker: BrokerSettings = field(default_factory=BrokerSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    max_machines: int = 10_000
+    status_every_s: float = 10.0
+
+
+def load_settings(path: Path | None) -> DeviceSettings:
+    """The settings in `path`; None stands for DEFAULT_PATH, which may be absent. Raises ProjectError naming the key."""
+    where = path or DEFAULT_PATH
+    try:
+        table = tomllib.loads(where.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if path is not None:
+            raise ProjectError(f"there is no settings file `{path}`") from None
+        table = {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ProjectError(f"`{where}` cannot be read as a settings file: {error}") from error
+    try:
+        settings = build(DeviceSettings, table, "")
+        _check(settings)
+    except ProjectError as error:
+        raise ProjectError(f"{where}: {error}") from error
+    return settings
+
+
+def _check(settings: DeviceSettings) -> None:
+    numbers = {
+        "broker.port": settings.broker.port,
+        "broker.keepalive_s": settings.broker.keepalive_s,
+        "broker.reconnect_max_s": settings.broker.reconnect_max_s,
+        "store.flush_readings": settings.store.flush_readings,
+        "max_machines": settings.max_machines,
+        "status_every_s": settings.status_every_s,
+    }
+    for key, value in numbers.items():
+        if not value > 0:
+            raise ProjectError(f"`{key}` must be above 0, not {value:g}")
+    if settings.broker.port > 65535:
+        raise ProjectError(f"`broker.port` must be at most 65535, not {settings.broker.port}")
+    if not settings.store.flush_s >= 0:
+        raise ProjectError(f"`store.flush_s` must not be negative, not {settings.store.flush_s:g}")
+
+
+def with_url(broker: BrokerSettings, url: str) -> BrokerSettings:
+    """`broker` at `url`: `host`, `host:port`, or `mqtt://user@host:port`. Raises ProjectError.
+
+    A password in an address would be visible to everyone who lists processes, so it is refused.
+    """
+    try:
+        parts = urlsplit(url if "://" in url else f"mqtt://{url}")
+        port = parts.port
+    except ValueError as error:
+        raise ProjectError(f"`--broker {url}` is no address ({error}); write mqtt://user@host:1883") from error
+    if parts.scheme != "mqtt":
+        raise ProjectError(f"`--broker`: `{parts.scheme}` is not supported, only mqtt, such as mqtt://host:1883")
+    if parts.password is not None:
+        raise ProjectError(f"`--broker`: a password goes into --password-file or {PASSWORD_VARIABLE}, not the address")
+    if not parts.hostname or parts.path not in ("", "/"):
+        raise ProjectError(f"`--broker {url}` is no address; write mqtt://user@host:1883")
+    user = unquote(parts.username) if parts.username else broker.user
+    return replace(broker, host=parts.hostname, port=port or PLAIN_PORT, user=user)
+
+
+def password(broker: BrokerSettings) -> str | None:
+    """The broker's password: first line of `password_file`, else the environment, else None. Raises ProjectError."""
+    if broker.password_file:
+        try:
+            return Path(broker.password_file).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ProjectError(f"the password file `{broker.password_file}` cannot be read: {error}") from error
+    return os.environ.get(PASSWORD_VARIABLE)
+
+
+def client_id(broker: BrokerSettings, project: str) -> str:
+    """The name we have at the broker."""
+    return broker.client_id or f"{project}-{socket.gethostname()}"
+
+
+def store_folder(store: StoreSettings) -> Path:
+    """Where states are kept."""
+    if store.folder:
+        return Path(store.folder)
+    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "edge"

@@ -1,0 +1,169 @@
+"""Claims about histories as people have them: each oddity costs one clear line, never a life of another machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.errors import DataError
+from edge.spec import Project, parse_project
+from train.data.gather import Gathered, check_apart, gather, gather_test
+
+HEADER = "pump,ts,failed,temp,flow"
+
+
+def project(pattern: Path | str, **tables: Any) -> Project:
+    table: dict[str, Any] = {
+        "project": {"name": "pump"},
+        "data": {"path": str(pattern), "machine": "pump", "failure": "failed"},
+        "signals": {"temp": {"min": -20, "max": 150}, "flow": {}},
+        "task": {"kind": "rul"},
+    }
+    for name, values in tables.items():
+        table[name] = {**table.get(name, {}), **values}
+    return parse_project(table)
+
+
+def gathered(folder: Path, rows: list[str], **tables: Any) -> Gathered:
+    file = folder / "history.csv"
+    file.write_text("\n".join([HEADER, *rows]) + "\n")
+    return gather(project(file, **tables))
+
+
+def test_lives_end_at_failures(tmp_path: Path) -> None:
+    rows = ["p1,0,0,20,1", "p1,1,1,21,2", "p1,2,0,22,3", "p1,3,0,23,4", "p2,0,0,24,5", "p2,1,0,25,6"]
+    found = gathered(tmp_path, rows).histories
+    assert [(h.machine, h.life, len(h), h.failed, h.left) for h in found] == [
+        ("p1", 0, 2, True, 0.0),
+        ("p1", 1, 2, False, None),
+        ("p2", 0, 2, False, None),
+    ]
+
+
+def test_a_machine_may_be_spread_over_files(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"{HEADER}\np1,2,0,22,3\np1,3,1,23,4\n")
+    (tmp_path / "b.csv").write_text(f"{HEADER}\np1,0,0,20,1\np1,1,0,21,2\n")
+    found = gather(project(tmp_path / "*.csv"))
+    assert [h.ts.tolist() for h in found.histories] == [[0, 1, 2, 3]] and found.histories[0].failed
+    assert found.notes == []
+
+
+def test_disorder_is_sorted_and_told(tmp_path: Path) -> None:
+    found = gathered(tmp_path, ["p1,0,0,20,1", "p1,2,0,22,3", "p1,1,0,21,2"])
+    assert found.histories[0].x[:, 0].tolist() == [20, 21, 22]
+    assert [n for n in found.notes if "p1" in n and "line 4" in n and "history.csv" in n and "sorted" in n]
+
+
+def test_repeated_rows_count_once(tmp_path: Path) -> None:
+    found = gathered(tmp_path, ["p1,0,0,20,", "p1,0,0,20,", "p1,1,0,21,2"])
+    assert len(found.histories[0]) == 2
+    assert any("1 reading was repeated" in n for n in found.notes)
+
+
+def test_of_different_rows_at_one_moment_the_first_counts_and_its_failure_is_not_lost(tmp_path: Path) -> None:
+    found = gathered(tmp_path, ["p1,0,0,20,1", "p1,1,0,21,2", "p1,1,1,99,9"])
+    assert found.histories[0].x[:, 0].tolist() == [20, 21] and found.histories[0].failed
+    assert any("other values" in n and "p1" in n for n in found.notes)
+
+
+def test_a_machine_with_one_reading_is_left_out_and_named(tmp_path: Path) -> None:
+    found = gathered(tmp_path, ["p1,0,0,20,1", "p2,0,0,20,1", "p2,1,0,21,2"])
+    assert [h.machine for h in found.histories] == ["p2"]
+    assert any("`p1` has a single reading" in n and "line 2" in n for n in found.notes)
+
+
+def test_nothing_but_single_readings_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no machine with two readings"):
+        gathered(tmp_path, ["p1,0,0,20,1", "p2,0,0,20,1"])
+
+
+def test_a_lasting_failure_is_one_failure(tmp_path: Path) -> None:
+    found = gathered(
+        tmp_path, ["p1,0,0,20,1", "p1,1,1,21,2", "p1,2,1,21,2", "p1,3,1,21,2", "p1,4,0,20,1", "p1,5,0,20,2"]
+    )
+    assert [len(h) for h in found.histories] == [2, 2]
+    assert any("2 readings were taken while it had already failed" in n for n in found.notes)
+
+
+def test_missing_and_implausible_values_hold_the_last_good_one(tmp_path: Path) -> None:
+    found = gathered(tmp_path, ["p1,0,0,20,", "p1,1,0,,1", "p1,2,0,nan,2", "p1,3,0,999,3", "p1,4,0,25,NA"])
+    np.testing.assert_array_equal(found.histories[0].x, [[20, np.nan], [20, 1], [20, 2], [20, 3], [25, 3]])
+    assert any("`temp` 3" in n and "held" in n for n in found.notes)
+
+
+def test_nothing_is_held_across_machines_or_lives(tmp_path: Path) -> None:
+    found = gathered(tmp_path, ["p1,0,0,20,1", "p1,1,1,21,2", "p1,2,0,,3", "p1,3,0,23,4", "p2,0,0,,1", "p2,1,0,24,2"])
+    assert np.isnan(found.histories[1].x[0, 0]) and np.isnan(found.histories[2].x[0, 0])
+
+
+def test_text_in_a_sensor_column_names_file_line_and_column(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"history\.csv, line 3: column `temp` holds `hot`.*data\.missing"):
+        gathered(tmp_path, ["p1,0,0,20,1", "p1,1,0,hot,2"])
+
+
+def test_a_channel_without_any_value_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="`temp` has no usable value"):
+        gathered(tmp_path, ["p1,0,0,999,1", "p1,1,0,,2"])
+
+
+def test_a_constant_channel_is_told_once(tmp_path: Path) -> None:
+    found = gathered(tmp_path, [f"p{m},{t},0,20,{t}" for m in range(5) for t in range(4)])
+    assert [n for n in found.notes if "`temp` never changes" in n] == found.notes
+
+
+def test_a_missing_column_is_named_with_the_near_one(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no column `tempp`.*did you mean `temp`"):
+        gathered(tmp_path, ["p1,0,0,20,1"], signals={"tempp": {}})
+
+
+def test_an_empty_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no file matches `data\.path`"):
+        gather(project(tmp_path / "*.csv"))
+
+
+def test_a_folder_instead_of_files_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="names the folder"):
+        gather(project(tmp_path))
+
+
+def test_a_missing_test_file_says_which_key(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no file matches `data\.test`"):
+        gather_test(project(tmp_path / "*.csv", data={"test": str(tmp_path / "none.csv")}))
+
+
+def test_a_test_on_training_readings_is_refused(tmp_path: Path) -> None:
+    found = gathered(tmp_path, ["p1,0,0,20,1", "p1,1,0,21,2", "p1,2,0,22,3"]).histories
+    with pytest.raises(DataError, match=r"`p1` is in data\.test"):
+        check_apart(found, [found[0].window(0, 2)])
+    check_apart(found, gathered(tmp_path, ["p1,7,0,20,1", "p1,8,0,21,2"]).histories)
+
+
+ROW = st.tuples(
+    st.sampled_from(["a", "b", "c"]),
+    st.integers(0, 12),
+    st.booleans(),
+    st.one_of(st.sampled_from(["", "nan", "1e9", "inf"]), st.floats(-20, 150).map(str)),
+    st.floats(-1e6, 1e6).map(str),
+)
+
+
+@given(rows=st.lists(ROW, min_size=1, max_size=60))
+def test_whatever_comes_histories_are_in_order_and_plausible(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[Any, ...]]
+) -> None:
+    folder = tmp_path_factory.mktemp("rows")
+    try:
+        found = gathered(folder, [",".join(str(v).lower() for v in row) for row in rows]).histories
+    except DataError:
+        return
+    for h in found:
+        assert len(h) >= 2 and h.x.dtype == np.float32 and (np.diff(h.ts) > 0).all()
+        temp = h.x[:, 0]
+        assert ((temp >= -20) & (temp <= 150) | np.isnan(temp)).all()
+        assert not np.isnan(temp[np.argmax(~np.isnan(temp)) :]).any() or np.isnan(temp).all()
+    assert len({(h.machine, h.life) for h in found}) == len(found)

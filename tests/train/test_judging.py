@@ -1,0 +1,119 @@
+"""Claims about figures, intervals, baselines and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.spec import Project, parse_project
+from train.baselines import WINDOW, constant, ridge, statistics
+from train.build import build_task
+from train.data.history import History
+from train.data.scale import Scaler
+from train.data.split import Cut, Split
+from train.evaluate import Figure, ask, judge, tally
+from train.report import verdict
+from train.tasks.base import Array, Measure
+
+MEASURE = Measure("e", "RMSE", "cycles", lambda p, t: np.asarray((p[:, 0] - t[:, 0]) ** 2, np.float64))
+
+
+def project() -> Project:
+    table = {"project": {"name": "t"}, "data": {"path": "x"}, "signals": {"a": {}, "b": {}}}
+    return parse_project({**table, "task": {"kind": "rul", "cap": 50}})
+
+
+def fleet(count: int, left: float | None, seed: int = 0, low: int = 60) -> list[History]:
+    rng = np.random.default_rng(seed)
+    made = []
+    for m in range(count):
+        steps = int(rng.integers(low, low + 60))
+        x = np.stack([np.arange(steps)[::-1] + rng.normal(size=steps), rng.normal(size=steps)], 1).astype(np.float32)
+        made.append(History(f"m{seed}-{m}", 0, np.arange(steps, dtype=float), x, left == 0, left))
+    return made
+
+
+def counting(histories: Sequence[History]) -> list[Array]:
+    """A "model" that predicts how many readings it has seen."""
+    return [np.arange(1, len(h) + 1, dtype=np.float32)[:, None] for h in histories]
+
+
+def figure(errors: Sequence[float]) -> Figure:
+    names = tuple(f"m{i}" for i in range(len(errors)))
+    return Figure(MEASURE, names, np.square(np.asarray(errors, np.float64)), np.ones(len(errors)))
+
+
+def test_only_the_last_readings_are_seen_where_the_table_says_so() -> None:
+    judged = judge(build_task(project()), fleet(4, left=10.0, low=120), counting)
+    assert [judged.by_history[s].value for s in ("30", "50", "100")] == [20.0, 40.0, 90.0]
+    assert judged.by_history["all"] is judged.headline
+
+
+def test_what_is_asked_is_answered_from_the_start_that_was_asked() -> None:
+    histories = fleet(2, left=0.0)
+    answers = ask(counting, histories, [Cut(0, 0, 5), Cut(1, 3, 9), Cut(0, 4, 20), Cut(0, 4, 6)])
+    assert [float(a[0, 0]) for a in answers] == [5, 6, 16, 2]
+
+
+def test_histories_without_a_known_truth_judge_nothing() -> None:
+    histories = fleet(3, left=10.0) + fleet(2, left=None, seed=1)
+    judged = judge(build_task(project()), histories, counting)
+    assert all(len(f.machines) == 3 for f in judged.figures.values())
+
+
+def test_machines_not_rows_are_drawn_for_an_interval() -> None:
+    histories = fleet(2, left=0.0)
+    truths = [np.zeros((50, 1), np.float32), np.zeros((50, 1), np.float32)]
+    predicted = [np.full((50, 1), 1, np.float32), np.full((50, 1), 5, np.float32)]
+    found = tally(MEASURE, histories, predicted, truths)
+    assert found.value == pytest.approx(np.sqrt(13))
+    assert found.interval == (1.0, 5.0)
+
+
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=30))
+def test_the_interval_holds_the_value(errors: list[float]) -> None:
+    low, high = figure(errors).interval
+    assert low <= high and min(errors) <= low + 1e-9 and high <= max(errors) + 1e-9
+
+
+def test_a_paired_difference_is_sharper_than_two_intervals() -> None:
+    errors = np.random.default_rng(0).exponential(10, 60)
+    worse, better = figure(list(errors + 1)), figure(list(errors))
+    gap, low, high = worse.less(better)
+    assert gap > 0 and low > 0
+    assert high - low < 0.5 * (better.interval[1] - better.interval[0])
+
+
+def test_the_verdict_says_when_the_baseline_wins_and_when_nothing_is_proved() -> None:
+    noise = np.random.default_rng(1).exponential(5, 40)
+    good, bad = figure(list(noise)), figure(list(noise + 3))
+    close = figure(list(noise[::-1] * 0.999))
+    assert verdict({"gru": bad, "ridge": good}).startswith("The baseline wins: ridge is")
+    assert verdict({"gru": good, "ridge": bad, "constant": bad}).startswith("gru beats the best baseline, ridge, by")
+    assert "do not prove it" in verdict({"gru": close, "ridge": good})
+    assert "though the interval holds zero" in verdict({"gru": good, "ridge": close})
+
+
+def test_statistics_never_look_ahead_and_fit_their_definition() -> None:
+    history, scaler = fleet(1, left=0.0)[0], Scaler(2)
+    found = statistics(history, scaler)
+    np.testing.assert_allclose(statistics(history.window(0, 40), scaler), found[:40], rtol=1e-9, atol=1e-9)
+    last = history.x[45 - WINDOW + 1 : 46].astype(float)
+    slope = np.polyfit(np.arange(WINDOW), last, 1)[0]
+    np.testing.assert_allclose(found[45], [*last.mean(0), *last.std(0), *slope, WINDOW], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(found[0], [*history.x[0], 0, 0, 0, 0, 1], atol=1e-6)
+
+
+def test_ridge_learns_and_constant_does_not() -> None:
+    task = build_task(project())
+    parts = Split(fleet(12, 0.0), fleet(4, 0.0, seed=1), fleet(4, 0.0, seed=2))
+    errors = {}
+    for fitted_by in (ridge, constant):
+        predicted = fitted_by(project(), task, parts)(parts.test)
+        assert all(p.shape == (len(h), 1) and p.dtype == np.float32 for p, h in zip(predicted, parts.test, strict=True))
+        errors[fitted_by.__name__] = task.error(parts.test, predicted)
+    assert errors["ridge"] < 0.3 * errors["constant"]

@@ -1,0 +1,75 @@
+"""What one epoch shows a model: sequences that begin anywhere, padded into batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from train.data.history import History, inputs
+from train.data.scale import Scaler
+from train.tasks.base import Task
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One life, scaled: `x` [T, C], `value` and `weight` [T, O], `censored` [T]."""
+
+    x: Tensor
+    value: Tensor
+    weight: Tensor
+    censored: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Lessons side by side, [B, T, ·]; what is padded has weight 0."""
+
+    x: Tensor
+    value: Tensor
+    weight: Tensor
+    censored: Tensor
+
+
+def lessons(histories: Sequence[History], task: Task, scaler: Scaler) -> list[Lesson]:
+    """Histories with their labels, scaled once, because scaling learns nothing more."""
+    made = []
+    for history in histories:
+        labels = task.labels(history)
+        x = scaler(torch.from_numpy(inputs(history, scaler.fill)))
+        made.append(Lesson(x, *map(torch.from_numpy, (labels.value, labels.weight, labels.censored))))
+    return made
+
+
+def epoch(
+    taught: Sequence[Lesson], rng: np.random.Generator, batch_size: int, mid_life: float, longest: int
+) -> Iterator[Batch]:
+    """Every lesson once, in random order; a share `mid_life` of them begins at a random reading.
+
+    A model that always saw the first reading learns to count from it and fails on a machine it meets in mid-life.
+    Lessons longer than `longest` readings are entered again at random places, as often as they hold that many.
+    """
+    spans: list[tuple[int, int, int]] = []
+    for i, lesson in enumerate(taught):
+        length = len(lesson.x)
+        late = rng.random() < mid_life
+        starts = [int(rng.integers(0, max(1, length - 1))) if late else 0]
+        starts += rng.integers(0, max(1, length - longest), max(0, round(length / longest) - 1)).tolist()
+        spans += [(i, start, min(start + longest, length)) for start in starts]
+    order = rng.permutation(len(spans))
+    for at in range(0, len(order), batch_size):
+        yield pad([cut(taught[i], start, stop) for i, start, stop in (spans[j] for j in order[at : at + batch_size])])
+
+
+def cut(lesson: Lesson, start: int, stop: int) -> Lesson:
+    """Readings `start` … `stop - 1` of a lesson."""
+    return Lesson(*(t[start:stop] for t in (lesson.x, lesson.value, lesson.weight, lesson.censored)))
+
+
+def pad(taught: Sequence[Lesson]) -> Batch:
+    """Lessons of different lengths as one batch."""
+    columns = ([getattr(lesson, name) for lesson in taught] for name in ("x", "value", "weight", "censored"))
+    return Batch(*(torch.nn.utils.rnn.pad_sequence(column, batch_first=True) for column in columns))

@@ -1,0 +1,113 @@
+"""Who teaches, who tells when to stop, who judges: a split by machine, never by row."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.errors import DataError
+from edge.spec import Project
+from train.data.history import History, machines
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three groups of histories that share no machine."""
+
+    train: list[History]
+    validation: list[History]
+    test: list[History]
+
+
+def split(histories: Sequence[History], project: Project, test: Sequence[History] | None = None) -> Split:
+    """Deal the machines out by `train.validation_share` and `train.test_share`, reproducibly by `train.seed`.
+
+    Machines that failed and machines that never did are dealt separately, so that every group holds its share of
+    failures. With `test` given, nothing is taken away for it. Raises DataError where the machines are too few.
+    """
+    spec = project.train
+    if not spec.validation_share:
+        raise DataError("`train.validation_share` is 0: no machine would tell when to stop; 0.2 is a good share")
+    if test is None and not spec.test_share:
+        raise DataError("`train.test_share` is 0 and `data.test` names no file: nothing would be held back to judge by")
+    shares = {"validation": spec.validation_share, "test": 0.0 if test is not None else spec.test_share}
+    parts = _deal(histories, list(shares.values()), spec.seed)
+    failed = {h.machine for h in histories if h.failed}
+    for part, (name, share) in zip(parts, {**shares, "training": 1.0}.items(), strict=True):
+        if share and not failed & part:
+            raise DataError(
+                f"{len(failed)} of {len(machines(histories))} machines ran to failure, too few for the {name} group to "
+                "hold one; add histories that end in a failure (column `data.failure`), or lower "
+                "train.validation_share and train.test_share"
+            )
+    validation, held, train = ([h for h in histories if h.machine in part] for part in parts)
+    return Split(train, validation, held if test is None else list(test))
+
+
+def folds(histories: Sequence[History], count: int, seed: int) -> Iterator[tuple[list[History], list[History]]]:
+    """`count` times (others, this fold); every machine is in exactly one fold. Raises DataError for too few."""
+    failed = {h.machine for h in histories if h.failed}
+    if len(failed) < 2 * count:
+        raise DataError(
+            f"{count} folds need {2 * count} machines that ran to failure, here are {len(failed)}; ask for fewer"
+        )
+    order = _order(histories, seed)
+    place = {name: i % count for i, name in enumerate(order)}
+    for fold in range(count):
+        yield (
+            [h for h in histories if place[h.machine] != fold],
+            [h for h in histories if place[h.machine] == fold],
+        )
+
+
+def _order(histories: Sequence[History], seed: int) -> list[str]:
+    """All machines, shuffled; those that failed first, so that dealing in turn spreads both kinds evenly."""
+    rng = np.random.default_rng(seed)
+    failed = {h.machine for h in histories if h.failed}
+    groups = [[m for m in machines(histories) if (m in failed) == kind] for kind in (True, False)]
+    return [group[i] for group in groups for i in rng.permutation(len(group))]
+
+
+def _deal(histories: Sequence[History], shares: Sequence[float], seed: int) -> list[set[str]]:
+    """Machines for each share in turn, and last for all that remain; a share above 0 gets one machine at least."""
+    order = _order(histories, seed)
+    failed = {h.machine for h in histories if h.failed}
+    groups = [[m for m in order if (m in failed) == kind] for kind in (True, False)]
+    parts: list[set[str]] = [set() for _ in shares]
+    rest: set[str] = set()
+    for group in groups:
+        at = 0
+        for part, share in zip(parts, shares, strict=True):
+            n = max(round(share * len(group)), 1 if share and group is groups[0] else 0)
+            part.update(group[at : at + n])
+            at += n
+        rest.update(group[at:])
+    return [*parts, rest]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One question put to a model: having seen readings `start` … `stop - 1` of history `index`, what is left?"""
+
+    index: int
+    start: int
+    stop: int
+
+
+def cuts(histories: Sequence[History], seed: int, starts: int, each: int, least: int, mid_life: bool) -> list[Cut]:
+    """Random cut-offs: for each history `starts` first readings and `each` last readings behind every one of them.
+
+    The first reading is 0 or, with `mid_life`, random; `least` readings are seen at least, where the history has them.
+    The draw depends on seed, machine and life alone, so every model is asked the same questions.
+    """
+    drawn = []
+    for index, history in enumerate(histories):
+        rng = np.random.default_rng([seed, zlib.crc32(history.machine.encode()), history.life])
+        low = min(least, len(history))
+        for _ in range(starts):
+            start = int(rng.integers(0, len(history) - low + 1)) if mid_life else 0
+            drawn += [Cut(index, start, int(stop)) for stop in rng.integers(start + low, len(history) + 1, each)]
+    return drawn

@@ -1,0 +1,148 @@
+"""Judging predictions: figures per measure, each with a bootstrap interval over machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import DataError
+from train.data.history import History
+from train.data.split import Cut
+from train.tasks.base import UNKNOWN, Array, Costs, Measure, Task
+
+Predict = Callable[[Sequence[History]], list[Array]]
+"""From histories to predictions [T, O] each, in the task's units; every history from the initial state."""
+
+DRAWS = 2000
+"""Bootstrap draws; the ends of a 95 % interval then move by about 0.02 of its width."""
+
+SEEN = (30, 50, 100)
+"""Readings a model is allowed to see in the table of errors by available history."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure kept machine by machine: `costs` [M] summed over the questions to each machine, `counts` [M]."""
+
+    measure: Measure
+    machines: tuple[str, ...]
+    costs: Costs
+    counts: Costs
+
+    @property
+    def value(self) -> float:
+        """The figure over all machines."""
+        return float(self._over(self.costs.sum(keepdims=True), self.counts.sum(keepdims=True))[0])
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % percentile bootstrap interval (Efron & Tibshirani 1993, chapter 13), machines drawn with replacement."""
+        return _middle(self._resampled())
+
+    def less(self, other: Figure) -> tuple[float, float, float]:
+        """self - other with its 95 % interval, both drawn over the same machines: what machines share cancels."""
+        assert self.machines == other.machines
+        return self.value - other.value, *_middle(self._resampled() - other._resampled())
+
+    def plain(self) -> dict[str, Any]:
+        """Value, interval and what it is of, for a report."""
+        low, high = self.interval
+        return {
+            "value": self.value,
+            "low": low,
+            "high": high,
+            "unit": self.measure.unit,
+            "machines": len(self.machines),
+        }
+
+    def _resampled(self) -> Costs:
+        # Same seed, same number of machines: the same draws for every model, which makes differences paired.
+        drawn = np.random.default_rng(0).integers(0, len(self.costs), (DRAWS, len(self.costs)))
+        return self._over(self.costs[drawn].sum(1), self.counts[drawn].sum(1))
+
+    def _over(self, costs: Costs, counts: Costs) -> Costs:
+        return costs if self.measure.total == "sum" else np.sqrt(costs / np.maximum(counts, 1.0))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """All figures of one model: by measure, and the headline by how many readings were seen (`30`, …, `all`)."""
+
+    figures: dict[str, Figure]
+    by_history: dict[str, Figure]
+
+    @property
+    def headline(self) -> Figure:
+        """The first measure."""
+        return next(iter(self.figures.values()))
+
+    def plain(self) -> dict[str, Any]:
+        """As tables, for a report."""
+        return {
+            "measures": {key: {"name": f.measure.name, **f.plain()} for key, f in self.figures.items()},
+            "by_history": {seen: f.plain() for seen, f in self.by_history.items()},
+        }
+
+
+def judge(task: Task, histories: Sequence[History], predict: Predict) -> Judged:
+    """Every figure of one model over the histories whose truth is known. Raises DataError where none is."""
+    known = [h for h in histories if task.judged(h)]
+    if not known:
+        raise DataError(UNKNOWN)
+    predictions = predict(known)
+    truths = [truth_of(task, h) for h in known]
+    figures = {}
+    for measure in task.measures:
+        at = [task.judged(h) if measure.at == "judged" else range(len(h)) for h in known]
+        pairs = [(p[list(i)], t[list(i)]) for p, t, i in zip(predictions, truths, at, strict=True)]
+        figures[measure.key] = tally(measure, known, [p for p, _ in pairs], [t for _, t in pairs])
+    headline = task.measures[0]
+    asked = [(i, at) for i, h in enumerate(known) for at in task.judged(h)]
+    by_history = {}
+    for seen in SEEN:
+        answers = ask(predict, known, [Cut(i, max(0, at + 1 - seen), at + 1) for i, at in asked])
+        by_history[str(seen)] = tally(
+            headline, [known[i] for i, _ in asked], answers, [truths[i][at : at + 1] for i, at in asked]
+        )
+    by_history["all"] = figures[headline.key]
+    return Judged(figures, by_history)
+
+
+def truth_of(task: Task, history: History) -> Array:
+    """The truth of a history that is judged."""
+    truth = task.truth(history)
+    assert truth is not None, "a history is judged only where its truth is known"
+    return truth
+
+
+def ask(predict: Predict, histories: Sequence[History], cuts: Sequence[Cut]) -> list[Array]:
+    """Each cut's answer [1, O]: the prediction at its last reading, having seen nothing before its first."""
+    furthest: dict[tuple[int, int], int] = {}
+    for c in cuts:
+        furthest[c.index, c.start] = max(c.stop, furthest.get((c.index, c.start), 0))
+    runs = predict([histories[index].window(start, stop) for (index, start), stop in furthest.items()])
+    answers = dict(zip(furthest, runs, strict=True))
+    return [answers[c.index, c.start][c.stop - c.start - 1 : c.stop - c.start] for c in cuts]
+
+
+def tally(
+    measure: Measure, histories: Sequence[History], predicted: Sequence[Array], truths: Sequence[Array]
+) -> Figure:
+    """Costs summed machine by machine; one array of predictions [N, O] and truths [N, O] a history."""
+    names = tuple(dict.fromkeys(h.machine for h in histories))
+    place = {name: i for i, name in enumerate(names)}
+    costs: NDArray[np.float64] = np.zeros(len(names))
+    counts: NDArray[np.float64] = np.zeros(len(names))
+    for h, p, t in zip(histories, predicted, truths, strict=True):
+        costs[place[h.machine]] += measure.cost(p.astype(np.float64), t.astype(np.float64)).sum()
+        counts[place[h.machine]] += len(p)
+    return Figure(measure, names, costs, counts)
+
+
+def _middle(drawn: Costs) -> tuple[float, float]:
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(low), float(high)

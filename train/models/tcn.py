@@ -1,0 +1,125 @@
+"""Temporal convolutional network: dilated causal convolutions, bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
+
+from train.models.base import Family, FamilyOptions, need
+
+
+@dataclass(frozen=True)
+class TcnOptions(FamilyOptions):
+    """`channels` of every block, `levels` of blocks (dilation doubles at each), `kernel` taps, `dropout` in fitting."""
+
+    channels: int = 24
+    levels: int = 4
+    kernel: int = 3
+    dropout: float = 0.1
+
+
+class Block(nn.Module):
+    """Two causal convolutions with ReLU and dropout beside a residual connection (Bai, Kolter & Koltun 2018, figure
+    1b).
+    """
+
+    def __init__(self, inputs: int, options: TcnOptions, dilation: int) -> None:
+        super().__init__()
+        c, k = options.channels, options.kernel
+        self.first = weight_norm(nn.Conv1d(inputs, c, k, dilation=dilation))
+        self.second = weight_norm(nn.Conv1d(c, c, k, dilation=dilation))
+        self.shortcut = nn.Linear(inputs, c) if inputs != c else None
+        self.dropout = nn.Dropout(options.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, T, in] -> [B, T, channels]; before the first reading there were zeros."""
+        y = x.mT
+        for conv in (self.first, self.second):
+            past = (conv.kernel_size[0] - 1) * conv.dilation[0]
+            y = self.dropout(torch.relu(conv(F.pad(y, (past, 0)))))
+        return torch.relu(y.mT + self._across(x))
+
+    def step(self, x_t: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x_t [B, in] and two buffers of past inputs [B, ·, past] -> (y_t [B, channels], next buffers)."""
+        y, first = _tap(self.first, x_t, first)
+        y, second = _tap(self.second, y, second)
+        return torch.relu(y + self._across(x_t)), first, second
+
+    def _across(self, x: Tensor) -> Tensor:
+        return x if self.shortcut is None else self.shortcut(x)
+
+
+def _tap(conv: nn.Conv1d, x_t: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+    """One output of a causal convolution as a matrix product over the taps it needs, and the buffer moved on by one."""
+    window = torch.cat([past, x_t.unsqueeze(-1)], -1)
+    taps = window[:, :, :: conv.dilation[0]].flatten(1)
+    return torch.relu(F.linear(taps, conv.weight.flatten(1), conv.bias)), window[:, :, 1:]
+
+
+class TCN(Family):
+    """Bai, Kolter & Koltun 2018, An Empirical Evaluation of Generic Convolutional and Recurrent Networks, section 3.
+
+    `forward` convolves; `step` keeps the past inputs of every convolution in a shift buffer and multiplies only the
+    taps it needs: a matrix product, which integer recipes know how to quantize. Weight normalisation helps while
+    fitting and is folded into plain weights by `fold`.
+    """
+
+    Options = TcnOptions
+    options: TcnOptions
+
+    def __init__(self, inputs: int, outputs: int, options: TcnOptions) -> None:
+        super().__init__(inputs, outputs, options)
+        need(options.channels >= 1, "model.channels", "at least 1")
+        need(options.levels >= 1, "model.levels", "at least 1")
+        need(options.kernel >= 2, "model.kernel", "at least 2")
+        need(0 <= options.dropout < 1, "model.dropout", "from 0 to below 1")
+        widths = [inputs, *[options.channels] * (options.levels - 1)]
+        self.blocks = nn.ModuleList(Block(width, options, 2**level) for level, width in enumerate(widths))
+        self.head = nn.Linear(options.channels, outputs)
+
+    @property
+    def memory(self) -> int:
+        """The receptive field: 1 + 2 (kernel - 1) (2^levels - 1) readings."""
+        return 1 + sum(2 * past for _, past in self._pasts())
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """`past0a`, `past0b`, … the buffers of both convolutions of each level."""
+        return tuple(f"past{level}{conv}" for level in range(self.options.levels) for conv in "ab")
+
+    def init_state(self, batch: int) -> tuple[Tensor, ...]:
+        """Zeros [batch, width, (kernel - 1) · dilation] a convolution."""
+        return tuple(
+            torch.zeros(batch, w, past) for width, past in self._pasts() for w in (width, self.options.channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, T, C] -> [B, T, O]."""
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)  # type: ignore[no-any-return]
+
+    def step(self, x_t: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """x_t [B, C] and the buffers -> (y_t [B, O], *next buffers)."""
+        following: list[Tensor] = []
+        for level, block in enumerate(self.blocks):
+            assert isinstance(block, Block)
+            x_t, first, second = block.step(x_t, state[2 * level], state[2 * level + 1])
+            following += [first, second]
+        return (self.head(x_t), *following)
+
+    def fold(self) -> None:
+        """Replace each weight norm by the weight it stands for."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv1d) and is_parametrized(module, "weight"):
+                remove_parametrizations(module, "weight")
+
+    def _pasts(self) -> Iterator[tuple[int, int]]:
+        for level in range(self.options.levels):
+            yield (self.inputs if level == 0 else self.options.channels), (self.options.kernel - 1) * 2**level

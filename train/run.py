@@ -1,0 +1,172 @@
+"""The run folder: everything a fitted model needs to be looked at again, exported, or compared."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edge.errors import DataError, ProjectError
+from edge.spec import Project, flat, parse_project
+from train.build import build_family, build_task
+from train.data.history import History
+from train.data.scale import Scaler
+from train.predictor import Predictor
+
+PROJECT, MODEL, HELDOUT, REPORT = "project.json", "model.pt", "heldout.npz", "report.json"
+"""Members every run folder has; the report's text and picture lie beside them for people."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A fitted model with its project, in eval mode, the held-out histories (never fitted on), and its report."""
+
+    project: Project
+    predictor: Predictor
+    heldout: list[History]
+    report: dict[str, Any]
+
+
+def save_run(folder: Path, run: Run, beside: Mapping[str, bytes] | None = None) -> None:
+    """Write `run`, and further files `beside` it, to `folder`: whole or not at all; an earlier run there is replaced.
+
+    Raises DataError where `folder` is something else than a run, or cannot be written.
+    """
+    check_free(folder)
+    weights = io.BytesIO()
+    torch.save(run.predictor.state_dict(), weights)
+    members = {
+        PROJECT: json.dumps(flat(run.project), indent=1).encode() + b"\n",
+        MODEL: weights.getvalue(),
+        HELDOUT: _packed(run.heldout),
+        REPORT: json.dumps(run.report, indent=1, allow_nan=False).encode() + b"\n",
+        **(beside or {}),
+    }
+    folder = folder.absolute()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:
+            fresh, old = Path(aside, "new"), Path(aside, "old")
+            fresh.mkdir()
+            for name, content in members.items():
+                (fresh / name).write_bytes(content)
+            if folder.exists():
+                folder.replace(old)
+            try:
+                fresh.replace(folder)
+            except OSError:
+                if old.exists():
+                    old.replace(folder)
+                raise
+    except OSError as error:
+        raise DataError(
+            f"`{folder}` cannot be written: {error.strerror or error}; free space or choose another -o"
+        ) from error
+
+
+def check_free(folder: Path) -> None:
+    """Raises DataError where `folder` holds something that is not a run; asked before an hour of fitting, too."""
+    if folder.is_dir() and (not any(folder.iterdir()) or (folder / PROJECT).is_file()):
+        return
+    if folder.exists() or folder.is_symlink():
+        raise DataError(f"`{folder}` exists and is no run folder; nothing was touched, choose another -o")
+
+
+def load_run(folder: Path) -> Run:
+    """The run in `folder`, its predictor in eval mode. Raises DataError for a missing or damaged member, ProjectError
+    for a project this version does not understand.
+    """
+    if not folder.is_dir():
+        raise DataError(f"there is no run folder `{folder}`; make one with `edge train PROJECT.toml -o {folder}`")
+    members = {name: _read(folder, name) for name in (PROJECT, MODEL, HELDOUT, REPORT)}
+    try:
+        table, report = json.loads(members[PROJECT]), json.loads(members[REPORT])
+        project = parse_project(table)
+    except ValueError as error:
+        raise DataError(f"`{folder}`: {PROJECT} or {REPORT} is damaged ({error}); train again") from error
+    except ProjectError as error:
+        raise ProjectError(f"`{folder / PROJECT}`: {error}") from error
+    try:
+        state = torch.load(io.BytesIO(members[MODEL]), weights_only=True)
+        predictor = _rebuilt(project, state)
+    except (
+        RuntimeError,
+        pickle.UnpicklingError,
+        KeyError,
+        EOFError,
+        ValueError,
+        AttributeError,
+        zipfile.BadZipFile,
+    ) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"`{folder / MODEL}` is damaged or does not fit its project ({reason}); train again") from error
+    try:
+        heldout = _unpacked(members[HELDOUT])
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"`{folder / HELDOUT}` is damaged ({error}); train again") from error
+    return Run(project, predictor, heldout, report)
+
+
+def _rebuilt(project: Project, state: dict[str, Any]) -> Predictor:
+    prefix = "scaler."
+    scaler = Scaler.blank(project, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    task = build_task(project)
+    family = build_family(project, len(project.channels), len(task.outputs))
+    family.fold()
+    predictor = Predictor(project, scaler, family, task)
+    predictor.load_state_dict(state)
+    return predictor.eval()
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(
+            f"`{folder}` is no run folder, it lacks {name}; make one with `edge train PROJECT.toml -o {folder}`"
+        ) from error
+    except OSError as error:
+        raise DataError(f"`{folder / name}` cannot be read: {error.strerror}") from error
+
+
+def _packed(histories: Sequence[History]) -> bytes:
+    """Histories as one npz: readings one behind the other, and a row of facts each; `left` is NaN where not known."""
+    file = io.BytesIO()
+    np.savez_compressed(
+        file,
+        x=np.concatenate([h.x for h in histories]),
+        ts=np.concatenate([h.ts for h in histories]),
+        length=np.array([len(h) for h in histories], np.int64),
+        machine=np.array([h.machine for h in histories], np.str_),
+        life=np.array([h.life for h in histories], np.int64),
+        failed=np.array([h.failed for h in histories], np.bool_),
+        left=np.array([np.nan if h.left is None else h.left for h in histories], np.float64),
+    )
+    return file.getvalue()
+
+
+def _unpacked(content: bytes) -> list[History]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        table = {name: file[name] for name in ("x", "ts", "length", "machine", "life", "failed", "left")}
+    ends = np.cumsum(table["length"])
+    facts = zip(ends - table["length"], ends, *(table[n] for n in ("machine", "life", "failed", "left")), strict=True)
+    return [
+        History(
+            str(machine),
+            int(life),
+            table["ts"][start:end],
+            table["x"][start:end],
+            bool(failed),
+            None if np.isnan(left) else float(left),
+        )
+        for start, end, machine, life, failed, left in facts
+    ]

@@ -1,0 +1,128 @@
+"""Remaining useful life: how many readings are left before the failure, counted up to a cap."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edge.errors import DataError, ProjectError
+from edge.registry import suggest
+from edge.spec import AlarmSpec
+from train.data.history import History
+from train.tasks.base import UNKNOWN, Array, Costs, Labels, Measure, Task, TaskOptions
+
+CUT_OFFS = 10
+"""Random cut-offs at which a held-out life that ran to failure is judged."""
+
+CUT_LEAST = 10
+"""Readings before the first of them, where the life has so many: who has seen nothing can know nothing."""
+
+CUT_SEED = 20
+"""Seed of those cut-offs: the same for every model that is ever compared."""
+
+
+@dataclass(frozen=True)
+class RulOptions(TaskOptions):
+    """`cap`: beyond so many readings a healthy machine says nothing about its end; `unit` names a reading."""
+
+    cap: float = 125.0
+    unit: str = "cycles"
+
+
+class RemainingUsefulLife(Task):
+    """Piecewise linear life (Heimes 2008): min(readings left, cap). A censored life teaches a lower bound.
+
+    The family's raw output is the life as a share of the cap. A label at the cap means "at least the cap", as the bound
+    of a censored life does; a prediction above a bound is not wrong, and `units` cuts it off at the cap.
+    """
+
+    Options = RulOptions
+    options: RulOptions
+
+    def __init__(self, options: RulOptions, alarm: AlarmSpec) -> None:
+        super().__init__(options, alarm)
+        if not options.cap > 0:
+            raise ProjectError(f"`task.cap` must be above 0 {options.unit}, not {options.cap:g}")
+        known = ["raise_below", "clear_above", "hold_readings"]
+        for spec in fields(alarm):
+            if spec.name not in known and getattr(alarm, spec.name) is not None:
+                raise ProjectError(f"task `rul` knows no `alarm.{spec.name}`{suggest(spec.name, known)}")
+        for key in ("raise_below", "clear_above"):
+            level = getattr(alarm, key)
+            if level is not None and not 0 < level < options.cap:
+                reach = f"0 to task.cap = {options.cap:g} {options.unit}"
+                raise ProjectError(f"`alarm.{key}` is {level:g}, but predictions go from {reach}")
+        self.outputs = (("rul", options.unit),)
+        self.measures = (
+            Measure("capped", "RMSE capped, last reading", options.unit, self._capped),
+            Measure("raw", "RMSE raw, last reading", options.unit, _raw),
+            Measure("score", "NASA score", "", self._score, "sum"),
+            Measure("every", "RMSE capped, every reading", options.unit, self._capped, at="every"),
+        )
+
+    def labels(self, history: History) -> Labels:
+        """Failed: min(left, cap), exact below the cap. Censored: at least the readings seen behind each one."""
+        behind = np.arange(len(history) - 1, -1, -1, dtype=np.float32)
+        value = np.minimum(behind, self.options.cap).astype(np.float32)
+        censored = (value >= self.options.cap) | (not history.failed)
+        # "at least 0 left" is known of every machine; it would only dilute the mean.
+        weight = np.where(censored & (value <= 0), 0.0, 1.0).astype(np.float32)
+        return Labels(value[:, None], weight[:, None], censored)
+
+    def loss(self, raw: Tensor, value: Tensor, weight: Tensor, censored: Tensor) -> Tensor:
+        """Mean squared error in shares of the cap, one-sided where `censored` [B, T]: only falling below the bound
+        costs.
+        """
+        gap = raw - value / self.options.cap
+        gap = torch.where(censored.unsqueeze(-1), gap.clamp(max=0.0), gap)
+        return (gap * gap * weight).sum() / weight.sum().clamp(min=1.0)
+
+    def units(self, raw: Tensor) -> Tensor:
+        """Share of the cap, cut to 0 … 1, in readings."""
+        return self.options.cap * (1.0 - torch.relu(1.0 - torch.relu(raw)))
+
+    def truth(self, history: History) -> Array | None:
+        """Readings left at every reading, not capped [T, 1]."""
+        if history.left is None:
+            return None
+        left = history.left + np.arange(len(history) - 1, -1, -1)
+        return left.astype(np.float32)[:, None]
+
+    def judged(self, history: History) -> list[int]:
+        """The last reading of a record that was cut before the failure; random cut-offs of one that was not."""
+        if history.left is None:
+            return []
+        if not history.failed:
+            return [len(history) - 1]
+        rng = np.random.default_rng([CUT_SEED, zlib.crc32(history.machine.encode()), history.life])
+        return sorted(int(i) for i in rng.integers(min(CUT_LEAST, len(history) - 1), len(history), CUT_OFFS))
+
+    def error(self, histories: Sequence[History], predictions: Sequence[Array]) -> float:
+        """Capped RMSE at the readings that are judged."""
+        squares: list[float] = []
+        for history, predicted in zip(histories, predictions, strict=True):
+            truth, at = self.truth(history), self.judged(history)
+            if truth is not None:
+                squares += self._capped(predicted[at].astype(np.float64), truth[at].astype(np.float64)).tolist()
+        if not squares:
+            raise DataError(UNKNOWN)
+        return float(np.sqrt(np.mean(squares)))
+
+    def _capped(self, predicted: Costs, truth: Costs) -> Costs:
+        return _raw(predicted, np.minimum(truth, self.options.cap))
+
+    def _score(self, predicted: Costs, truth: Costs) -> Costs:
+        """PHM08 challenge (Saxena et al. 2008, eq. 8): being late costs more than being early. Against the capped
+        truth.
+        """
+        late = predicted[:, 0] - np.minimum(truth[:, 0], self.options.cap)
+        return np.asarray(np.exp(np.where(late < 0, -late / 13.0, late / 10.0)) - 1.0, np.float64)
+
+
+def _raw(predicted: Costs, truth: Costs) -> Costs:
+    return np.asarray((predicted[:, 0] - truth[:, 0]) ** 2, np.float64)
