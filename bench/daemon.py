@@ -200,7 +200,7 @@ class Load:
                 if sent is not None:
                     party.answers += 1
                     party.latencies_ms.append((now - sent) * 1000)
-                self._link.acknowledge(message)
+            self._link.acknowledge(messages)
             if left <= 0:
                 return
 

@@ -114,8 +114,7 @@ class Delivery:
         if len(self._awaiting) > UNCONFIRMED:
             return
         waiting, self._unacknowledged = self._unacknowledged, []
-        for message in waiting:
-            self._link.acknowledge(message)
+        self._link.acknowledge(waiting)
 
     def _begin(self) -> None:
         if self._since is None:

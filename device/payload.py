@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -31,9 +29,11 @@ EXAMPLE = '{"ts": 1732182000.1, "values": {"CHANNEL": 1.5}}'
 REPAIRED = "repaired"
 """The control event that resets a machine."""
 
+_NUMBERS = frozenset({int, float})
+"""By exact type: a bool is an int, but no number of a sensor."""
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+
+class Reading(NamedTuple):
     """`ts` in seconds (None: the time of arrival counts), `values` [C], NaN where missing, and what was wrong."""
 
     ts: float | None
@@ -99,7 +99,7 @@ def _parse(payload: bytes) -> Any:
 
 
 def _time(value: object) -> float:
-    ts = seconds(value) if isinstance(value, str | int | float) else None
+    ts = value if type(value) is float else seconds(value)
     if ts is None:
         raise DataError(f"`ts` is {_show(value)}, which is no time; send seconds, or ISO 8601 text")
     if abs(ts) > LATEST:
@@ -108,24 +108,15 @@ def _time(value: object) -> float:
 
 
 def _by_name(ts: float | None, values: dict[str, Any], channels: Sequence[str]) -> Reading:
-    taken: list[float] = []
-    problems: tuple[str, ...] = ()
-    for channel in channels:
-        value = values.get(channel)
-        if type(value) is float:
-            taken.append(value)
-        elif type(value) is int:
-            taken.append(float(value))
-        else:
-            taken.append(MISSING)
-    if len(values) != len(channels) or not math.isfinite(sum(taken)):
-        problems = _problems(values, channels)
-    return _usable(Reading(ts, taken, problems))
+    found = [values.get(channel) for channel in channels]
+    if _NUMBERS.issuperset(map(type, found)) and len(values) == len(channels):
+        return Reading(ts, found)
+    return _usable(Reading(ts, _numbers(found), _problems(values, channels)))
 
 
 def _problems(values: dict[str, Any], channels: Sequence[str]) -> tuple[str, ...]:
     absent = [f"`{c}`" for c in channels if c not in values]
-    wrong = [f"`{c}` is {_show(values[c])}" for c in channels if c in values and type(values[c]) not in (int, float)]
+    wrong = [f"`{c}` is {_show(values[c])}" for c in channels if c in values and type(values[c]) not in _NUMBERS]
     known = set(channels)
     extra = [f"`{_cut(name)}`" for name in values if name not in known]
     said = (
@@ -139,10 +130,13 @@ def _problems(values: dict[str, Any], channels: Sequence[str]) -> tuple[str, ...
 def _in_order(ts: float | None, values: list[Any], channels: Sequence[str]) -> Reading:
     if len(values) != len(channels):
         raise DataError(f"the payload lists {len(values)} values for {len(channels)} channels ({_list(channels)})")
-    taken = [float(v) if type(v) in (int, float) else MISSING for v in values]
-    wrong = [f"`{c}` is {_show(v)}" for c, v in zip(channels, values, strict=True) if type(v) not in (int, float)]
+    wrong = [f"`{c}` is {_show(v)}" for c, v in zip(channels, values, strict=True) if type(v) not in _NUMBERS]
     problems = (f"{_list(wrong)}, which is no number; the last value is held",) if wrong else ()
-    return _usable(Reading(ts, taken, problems))
+    return _usable(Reading(ts, _numbers(values), problems))
+
+
+def _numbers(values: Sequence[Any]) -> list[float]:
+    return [value if type(value) in _NUMBERS else MISSING for value in values]
 
 
 def _usable(reading: Reading) -> Reading:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     """The answer to one reading of one machine.
 
     `ts` is the reading's, in seconds; `seq` counts the machine's predictions from 1; `outputs` are in the task's units,
@@ -52,8 +51,7 @@ class Reason(StrEnum):
     INTERNAL = "internal"
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(NamedTuple):
     """A reading that got no prediction and left the machine's state as it was: its kind, and one clear line."""
 
     reason: Reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def serve(path: Path, settings: DeviceSettings, backend: str, recipe: str) -> No
         proof.steps,
     )
     secret, name = password(settings.broker), client_id(settings.broker, project.name)
+    gc.collect()
+    gc.freeze()  # what was loaded stays for life; looking through it again and again would be a tenth of our time
     clock = SystemClock()
     facts = {
         "project": project.name,

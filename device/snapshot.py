@@ -8,7 +8,7 @@ import sys
 import zlib
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from edge.bundle import floats
 from edge.errors import DataError
@@ -19,8 +19,7 @@ _HEAD = struct.Struct("<B12sdQQBI")
 _CHECK = struct.Struct("<I")
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """What is saved of one machine. `tensors` are the held values [C] and then the state's tensors, each flat."""
 
     model: str

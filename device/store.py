@@ -9,8 +9,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from edge.errors import DataError
 
@@ -28,8 +28,7 @@ VERSION = 1
 DAY_S = 86_400.0
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """A published prediction whose receipt the broker has not confirmed; `model`, `machine` and `seq` name it."""
 
     model: str

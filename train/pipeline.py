@@ -85,7 +85,7 @@ def tell(notes: Sequence[str]) -> None:
     for line in notes[:TOLD]:
         note(f"note: {line}")
     if len(notes) > TOLD:
-        note(f"note: … and {len(notes) - TOLD} more of this kind")
+        note(f"note: … and {len(notes) - TOLD} more notes")
 
 
 def fit_with_progress(project: Project, parts: Split, seed: int | None = None) -> Fitted:

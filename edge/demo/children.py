@@ -27,14 +27,17 @@ class Children:
     def __init__(self) -> None:
         self._running: list[subprocess.Popen[str]] = []
 
-    def start(self, command: Sequence[str], log: Path | None = None) -> subprocess.Popen[str]:
-        """Start `command` on one thread; stdout and stderr together go to the file `log`, or to a pipe to read from."""
+    def start(self, command: Sequence[str], log: Path | None = None, *, apart: bool = False) -> subprocess.Popen[str]:
+        """Start `command` on one thread; what it says goes to the file `log`, or to a pipe to read from.
+
+        stdout and stderr go there together, or with `apart` to a pipe each.
+        """
         with _sink(log) as sink:
             child = subprocess.Popen(
                 list(command),
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
-                stderr=subprocess.STDOUT,
+                stderr=subprocess.PIPE if apart else subprocess.STDOUT,
                 text=True,
                 encoding="utf-8",
                 errors="replace",
@@ -53,8 +56,9 @@ class Children:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
-        if child.stdout is not None:
-            child.stdout.close()
+        for pipe in (child.stdout, child.stderr):
+            if pipe is not None:
+                pipe.close()
         if child in self._running:
             self._running.remove(child)
         return child.returncode

@@ -20,7 +20,6 @@ TRACE = 28
 """Cells of the sparkline: one for so many readings that the whole life so far fits."""
 SILENT = 6
 """Readings without news after which a machine is called silent."""
-FRAMES_S = 0.1
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _LEVELS = "▁▂▃▄▅▆▇█"
@@ -63,15 +62,14 @@ class Terminal:
         """What is on the screen now."""
         unit = str(self._project.task.options.get("unit", "readings"))
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for name, side in (("machine", "left"), ("age", "right"), ("predicted life left", "left"), (unit, "right")):
-            table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
-        table.add_column("so far", no_wrap=True)
-        table.add_column("", no_wrap=True)
+        for name in ("machine", "age", "predicted life left", unit, "so far", ""):
+            table.add_column(name, justify="right" if name in ("age", unit) else "left", no_wrap=True)
         now = max((m.ts[-1] for m in machines), default=0.0)
         for machine in sorted(machines, key=lambda m: m.machine):
             table.add_row(*self._row(machine, now))
-        when = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M")
-        said = f"{when}   {done} of {self._expected} readings answered, {sum(m.alarm[-1] for m in machines)} alarms"
+        said = (
+            f"{_when(now)}   {done} of {self._expected} readings answered, {sum(m.alarm[-1] for m in machines)} alarms"
+        )
         return Group(table, Text(said, style="dim"))
 
     def _row(self, machine: Heard, now: float) -> tuple[Text, ...]:
@@ -104,17 +102,18 @@ class Lines:
 
     def __init__(self, console: Console, project: Project, expected: int) -> None:
         self._console, self._project, self._expected = console, project, expected
-        self._known: dict[str, bool] = {}
+        self._told_of: dict[str, int] = {}
         self._told = 0
 
     def show(self, machines: Sequence[Heard], news: Sequence[Heard], done: int) -> None:
         """As Screen."""
-        for machine in dict.fromkeys(m.machine for m in news):
-            heard = next(m for m in machines if m.machine == machine)
-            if heard.alarm[-1] != self._known.get(machine, False):
-                self._known[machine] = heard.alarm[-1]
-                what = "ALARM" if heard.alarm[-1] else "alarm withdrawn"
-                self._say(f"{_when(heard)}  {machine}  {what}: {heard.rul[-1]:.0f} h of useful life left")
+        for heard in {id(m): m for m in news}.values():
+            told = self._told_of.get(heard.machine, 0)
+            self._told_of[heard.machine] = len(heard.ts)
+            for i in range(told, len(heard.ts)):
+                if heard.alarm[i] != (heard.alarm[i - 1] if i else False):
+                    what = "ALARM" if heard.alarm[i] else "alarm withdrawn"
+                    self._say(f"{_when(heard.ts[i])}  {heard.machine}  {what}, {heard.rul[i]:.0f} h of life left")
         share = self.EVERY * done // max(self._expected, 1)
         if share > self._told:
             self._told = share
@@ -142,5 +141,5 @@ def sparkline(values: Sequence[float], top: float, cells: int) -> str:
     return "".join(_LEVELS[min(last, max(0, round(mean / top * last)))] for mean in means)
 
 
-def _when(heard: Heard) -> str:
-    return datetime.fromtimestamp(heard.ts[-1], UTC).strftime("%Y-%m-%d %H:%M")
+def _when(ts: float) -> str:
+    return datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d %H:%M")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+import subprocess
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 
@@ -39,11 +42,8 @@ class Stages:
         """One line under the stage's head."""
         self._console.print(f"     {line}", style=style, markup=False, highlight=False, soft_wrap=True)
 
-    def run(self, title: str, *command: str, show: bool = True) -> str:
-        """A whole stage: `edge COMMAND` to its end; returns what it wrote. Raises CheckFailed where it failed.
-
-        With `show` False its output is for us, not for the eye.
-        """
+    def run(self, title: str, *command: str) -> None:
+        """A whole stage: `edge COMMAND` to its end, its output shown. Raises CheckFailed where it failed."""
         self.head(title, command)
         began = time.monotonic()
         child = self._family.start([*EDGE, *command])
@@ -53,14 +53,24 @@ class Stages:
             text = line.rstrip()
             if not text.startswith(NOISE):
                 lines.append(text)
-                if show:
-                    self.say(text)
+                self.say(text)
         child.wait()
+        self._ended(child, command, lines, began)
+
+    def ask(self, title: str, *command: str) -> Any:
+        """As `run`, for a command whose output is JSON: shows nothing, returns what it said."""
+        self.head(title, command)
+        began = time.monotonic()
+        child = self._family.start([*EDGE, *command], apart=True)
+        said, aside = child.communicate()
+        self._ended(child, command, aside.splitlines(), began)
+        return json.loads(said)
+
+    def _ended(self, child: subprocess.Popen[str], command: Sequence[str], lines: Sequence[str], began: float) -> None:
         status = self._family.stop(child)
         if status != 0:
             raise failed(f"edge {shlex.join(command)}", status, lines)
         self.say(f"{time.monotonic() - began:.1f} s")
-        return "\n".join(lines)
 
 
 def failed(command: str, status: int, lines: Sequence[str]) -> EdgeError:

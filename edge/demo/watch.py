@@ -56,8 +56,7 @@ class Watch:
         if self._link.error:
             raise LinkError(self._link.error)
         news = [heard for message in messages if (heard := self._take(message)) is not None]
-        for message in messages:
-            self._link.acknowledge(message)
+        self._link.acknowledge(messages)
         return news
 
     def _take(self, message: Message) -> Heard | None:

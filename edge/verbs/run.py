@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -49,4 +50,6 @@ def run(
         link = replace(link, client_id=client_id)
     kept = replace(settings.store, folder=str(store)) if store is not None else settings.store
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # The engine's helper library would start a thread a core, for products far too small to share.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     serve(bundle, replace(settings, broker=link, store=kept), backend, recipe)

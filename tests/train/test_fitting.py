@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.errors import DataError, ProjectError
 from edge.spec import Project, parse_project
@@ -15,7 +17,7 @@ from train.data.batches import epoch, lessons
 from train.data.history import History
 from train.data.scale import Scaler
 from train.fit import Fitted, fit
-from train.infer import predict
+from train.infer import READINGS, grouped, predict
 
 
 def project(**tables: Any) -> Project:
@@ -118,6 +120,14 @@ def test_a_prediction_does_not_hang_on_its_neighbours_in_the_batch(fitted: Fitte
     for alone, together in zip(histories, predict(fitted.predictor, histories), strict=True):
         assert together.shape == (len(alone), 1)
         np.testing.assert_allclose(together, predict(fitted.predictor, [alone])[0], atol=1e-4)
+
+
+@given(st.lists(st.integers(1, 3 * READINGS), max_size=200))
+def test_what_runs_together_never_outgrows_the_memory(lengths: list[int]) -> None:
+    groups = list(grouped(lengths))
+    assert sorted(i for group in groups for i in group) == list(range(len(lengths)))
+    for group in groups:
+        assert len(group) == 1 or len(group) * max(lengths[i] for i in group) <= READINGS
 
 
 @pytest.mark.parametrize("mid_life", [0.0, 0.5, 1.0])

@@ -110,6 +110,11 @@ def test_the_nasa_score_punishes_being_late_more() -> None:
     assert early == pytest.approx(np.e - 1) and late == pytest.approx(np.e - 1)
 
 
+def test_the_nasa_score_stays_finite_whatever_a_life_is_counted_in() -> None:
+    score = next(m for m in task(cap=1e6).measures if m.key == "score")
+    assert np.isfinite(score.cost(np.array([[1e6]]), np.array([[0.0]]))).all()
+
+
 @pytest.mark.parametrize(
     ("alarm", "says"),
     [

@@ -139,6 +139,25 @@ def test_a_folder_that_is_no_run_is_never_touched(folder: Path, run: Run) -> Non
 
 
 @pytest.mark.parametrize("family", ["gru"], indirect=True)
+def test_a_full_disk_costs_neither_the_old_run_nor_the_folder_beside_it(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, write = folder / "runs" / "pump", Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name == "heldout.npz":
+            raise OSError(28, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    for place in (made, folder / "runs" / "other"):
+        with pytest.raises(DataError, match="cannot be written: No space left on device"):
+            save_run(place, run)
+    assert load_run(made).report == run.report
+    assert [p.name for p in (folder / "runs").iterdir()] == ["pump"]
+
+
+@pytest.mark.parametrize("family", ["gru"], indirect=True)
 @pytest.mark.parametrize("member", ["project.json", "model.pt", "heldout.npz", "report.json"])
 def test_a_missing_or_damaged_member_is_named(folder: Path, run: Run, member: str) -> None:
     made = folder / "runs" / "pump"

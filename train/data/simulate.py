@@ -45,7 +45,7 @@ _START = datetime(2026, 1, 5, tzinfo=UTC).timestamp()
 class Sensor:
     """One sensor and how the machine moves it, in its own unit.
 
-    It settles at `base + per_load * load + per_wear * wear ** shape * load ** 1.5`, where load and wear run from 0 to 1: a
+    It settles at `base + per_load * load + per_wear * wear ** shape * load ** 2.5`, where load and wear run from 0 to 1: a
     worn pump shows it at work. `spread` is the standard deviation of a machine's own offset, `noise` that of a reading,
     `surge` how far a change of the load by 1 throws it for some hours, `daily` the amplitude of the swing over a day,
     `lag` the share of the previous value that remains. `low` … `high` is what the sensor can plausibly show.
@@ -66,11 +66,11 @@ class Sensor:
 
 
 SENSORS: dict[str, Sensor] = {
-    "vibration_rms": Sensor("mm/s", 0.9, 1.1, 5.0, 2.0, 0.20, 0.22, 0, 50, surge=4.0),
+    "vibration_rms": Sensor("mm/s", 0.9, 1.1, 5.0, 2.0, 0.20, 0.22, 0, 50, surge=2.5),
     "bearing_temp": Sensor("degC", 31.0, 22.0, 18.0, 1.5, 1.2, 0.7, -20, 150, daily=2.5, lag=0.7),
-    "motor_current": Sensor("A", 9.0, 15.0, 3.2, 1.5, 0.30, 0.35, 0, 80, surge=3.0),
-    "pressure": Sensor("bar", 4.6, 2.2, -0.85, 1.5, 0.10, 0.08, 0, 16, surge=-0.6),
-    "flow": Sensor("m3/h", 22.0, 66.0, -11.0, 1.5, 1.2, 1.5, 0, 200, surge=-12.0),
+    "motor_current": Sensor("A", 9.0, 15.0, 3.2, 1.5, 0.30, 0.35, 0, 80, surge=2.0),
+    "pressure": Sensor("bar", 4.6, 2.2, -0.85, 1.5, 0.10, 0.08, 0, 16, surge=-0.4),
+    "flow": Sensor("m3/h", 22.0, 66.0, -11.0, 1.5, 1.2, 1.5, 0, 200, surge=-8.0),
     "ambient_temp": Sensor("degC", 21.0, 0.0, 0.0, 1.0, 1.0, 0.4, -40, 60, daily=4.0),
 }
 """Sensor -> behaviour, in the order of the columns. `ambient_temp` knows nothing of wear, only of the daily swing."""
@@ -229,7 +229,7 @@ def _life(machine: str, rng: np.random.Generator, fleet: Fleet) -> Life:
     pace = _pace(onset) / hours
     while wear < 1.0:
         if stays == 0:
-            load, stays = float(rng.choice(LOADS)), int(rng.integers(6, 36))
+            load, stays = float(rng.choice(LOADS)), int(rng.integers(8, 48))
         stays -= 1
         wears.append(wear)
         loads.append(load)
@@ -255,7 +255,7 @@ def _sense(rng: np.random.Generator, ts: Array, load: Array, wear: Array, fleet:
     columns = []
     for sensor in SENSORS.values():
         own = sensor.base + rng.normal(0, sensor.spread)
-        drawn = own + sensor.per_load * load + sensor.per_wear * wear**sensor.shape * load**1.5 + sensor.surge * thrown
+        drawn = own + sensor.per_load * load + sensor.per_wear * wear**sensor.shape * load**2.5 + sensor.surge * thrown
         settled = _lagged(drawn + sensor.daily * day, sensor.lag)
         shown = settled + rng.normal(0, sensor.noise, len(ts))
         shown = np.where(rng.random(len(ts)) < fleet.absurd, sensor.high * rng.uniform(2, 10, len(ts)), shown)

@@ -26,6 +26,10 @@ CUT_SEED = 20
 """Seed of those cut-offs: the same for every model that is ever compared."""
 
 
+USUAL_CAP = 125.0
+"""The cap of the literature on C-MAPSS, at which the NASA score is the published one."""
+
+
 @dataclass(frozen=True)
 class RulOptions(TaskOptions):
     """`cap`: beyond so many readings a healthy machine says nothing about its end; `unit` names a reading."""
@@ -117,10 +121,12 @@ class RemainingUsefulLife(Task):
         return _raw(predicted, np.minimum(truth, self.options.cap))
 
     def _score(self, predicted: Costs, truth: Costs) -> Costs:
-        """PHM08 challenge (Saxena et al. 2008, eq. 8): being late costs more than being early. Against the capped
-        truth.
+        """PHM08 challenge (Saxena et al. 2008, eq. 8) of the capped truth: being late costs more than being early.
+
+        Its constants, 13 and 10 cycles, belong to engines with the cap of 125 that is usual for them; they grow with
+        the cap, or the exponential would run away on machines that live a hundred times as many readings.
         """
-        late = predicted[:, 0] - np.minimum(truth[:, 0], self.options.cap)
+        late = (predicted[:, 0] - np.minimum(truth[:, 0], self.options.cap)) * (USUAL_CAP / self.options.cap)
         return np.asarray(np.exp(np.where(late < 0, -late / 13.0, late / 10.0)) - 1.0, np.float64)
 
 
