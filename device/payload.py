@@ -108,7 +108,7 @@ def _time(value: object) -> float:
 
 
 def _by_name(ts: float | None, values: dict[str, Any], channels: Sequence[str]) -> Reading:
-    found = [values.get(channel) for channel in channels]
+    found: list[Any] = [values.get(channel) for channel in channels]
     if _NUMBERS.issuperset(map(type, found)) and len(values) == len(channels):
         return Reading(ts, found)
     return _usable(Reading(ts, _numbers(found), _problems(values, channels)))

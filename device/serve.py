@@ -65,6 +65,7 @@ def serve(path: Path, settings: DeviceSettings, backend: str, recipe: str) -> No
     place = store_folder(settings.store) / f"{project.name}.sqlite"
     store = Store.open(place, model, clock.now(), settings.store.keep_days)
     if store.warning:
+        health.store_error = store.warning
         health.error("", store.warning)
     try:
         with on_signals() as stop:

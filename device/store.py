@@ -55,8 +55,9 @@ class Store:
     def open(cls, path: Path, model: str, now: float, keep_days: float) -> Store:
         """Open or make `path` for states of `model`; those of other models are dropped after `keep_days`.
 
-        A file that is no longer readable is moved aside, kept, and named in `warning`. Raises DataError where the
-        folder cannot be written or another process holds the file.
+        A file that is no longer readable is moved aside, kept, and named in `warning`. Where the disk is full, states
+        are kept in memory, and `warning` says so: predictions are worth more than their insurance. Raises DataError
+        where the folder cannot be written or another process holds the file.
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,11 +67,15 @@ class Store:
         try:
             connection = _connect(path)
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
+            if _disk_is_full(error):
+                warning = f"`{path}` cannot be written ({error}); states last only as long as this process"
+                connection = _connect(None)
+            elif isinstance(error, sqlite3.OperationalError):
                 raise _unusable(path, error) from error
-            aside = _move_aside(path)
-            warning = f"`{path}` was damaged ({error}) and is kept as `{aside}`; every machine starts anew"
-            connection = _connect(path)
+            else:
+                aside = _move_aside(path)
+                warning = f"`{path}` was damaged ({error}) and is kept as `{aside}`; every machine starts anew"
+                connection = _connect(path)
         try:
             with connection:
                 oldest = now - keep_days * DAY_S
@@ -116,8 +121,8 @@ class Store:
         self._db.close()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=1.0)
+def _connect(path: Path | None) -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:" if path is None else path, timeout=1.0)
     try:
         # Exclusive: a second process on the same file is refused at once, and no shared memory file is needed.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -130,8 +135,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, VERSION):
             raise sqlite3.DatabaseError(f"its format is {version}, not {VERSION}")
-        connection.executescript(SCHEMA)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+        if version == 0:
+            connection.executescript(SCHEMA)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
     except sqlite3.Error:
         connection.close()
         raise
@@ -148,6 +154,11 @@ def _move_aside(path: Path) -> Path:
         if beside.exists():
             beside.replace(aside.with_name(aside.name + suffix))
     return aside
+
+
+def _disk_is_full(error: sqlite3.DatabaseError) -> bool:
+    name = getattr(error, "sqlite_errorname", "")
+    return name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR")
 
 
 def _unusable(path: Path, error: sqlite3.OperationalError) -> DataError:

@@ -9,6 +9,7 @@ from importlib import metadata, util
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from device.backends.buffered import BufferedBackend
+from edge.aside import ERR, aside
 from edge.errors import BundleError
 from edge.extras import needed_for
 
@@ -42,8 +43,9 @@ class TfliteBackend(BufferedBackend):
             interpreters = importlib.import_module(f"{self.package}.interpreter")
         try:
             model = self.bundle.model(self.executable)
-            interpreter = interpreters.Interpreter(model_content=model, num_threads=THREADS)
-            interpreter.allocate_tensors()
+            with aside(ERR):  # the engine announces its XNNPACK delegate there, each time
+                interpreter = interpreters.Interpreter(model_content=model, num_threads=THREADS)
+                interpreter.allocate_tensors()
             runner = interpreter.get_signature_runner()
             places = runner.get_input_details(), runner.get_output_details()
         except (ValueError, RuntimeError) as error:

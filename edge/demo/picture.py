@@ -72,9 +72,8 @@ def _panel(axis: Axes, heard: Heard, verdict: Verdict, project: Project, cap: fl
         if stood:
             axis.vlines(left[i], 0, heard.rul[i], color=ALARM, linewidth=1.2, zorder=4)
             axis.annotate(
-                f"alarm {left[i]:.0f} h before", (left[i], heard.rul[i]), (-10, 12), textcoords="offset points",
+                f"alarm {left[i]:.0f} h before", (left[i], 0), (-7, 8), textcoords="offset points",
                 ha="right", fontsize=11, fontweight="bold", color=ALARM, zorder=6,
-                bbox={"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
             )  # fmt: skip
     if verdict.lead is None:
         axis.text(0.97, 0.9, "no alarm", transform=axis.transAxes, ha="right", color=ALARM, fontweight="bold")
@@ -92,7 +91,7 @@ def _explain(axis: Axes, heard: Heard, project: Project, cap: float) -> None:
     """Names beside the lines of the first panel, instead of a legend somewhere else."""
     start = (heard.ts[-1] - heard.ts[0]) / project.timing.period_s
     axis.text(start, cap * 1.03, "truth", color=FAINT, fontsize=11, va="bottom")
-    axis.text(start, (project.alarm.raise_below or 0) * 0.5, "alarm level", color=ALARM, fontsize=11, va="center")
+    axis.text(start, (project.alarm.raise_below or 0) + 1, "alarm level", color=ALARM, fontsize=11, va="bottom")
     warm = heard.warm.index(True) if True in heard.warm else 0
     axis.text(start, max(heard.rul[warm] - cap * 0.2, cap * 0.4), "predicted", color=PREDICTED, fontsize=11, va="top")
 

@@ -45,10 +45,10 @@ class Demo:
     """
 
     folder: Path
-    machines: int = 80
+    machines: int = 96
     unseen: int = 8
     seconds: float = 30.0
-    seed: int = 3
+    seed: int = 1
     epochs: int | None = None
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import orjson
 import paho.mqtt.client as mqtt
@@ -101,7 +102,7 @@ class Listener:
         self._client.max_inflight_messages_set(100)
         if user:
             self._client.username_pw_set(user, password)
-        self._client.on_socket_open = lambda _c, _d, s: s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._client.on_socket_open = self._no_delay
         self._client.on_connect = self._subscribe
         self._client.on_subscribe = lambda *_: self._ready.set()
         self._client.on_message = lambda _c, _d, m: self.messages.append((m.topic, bytes(m.payload), m.retain))
@@ -109,6 +110,9 @@ class Listener:
         self._client.connect("127.0.0.1", broker.port)
         self._client.loop_start()
         assert self._ready.wait(PATIENCE_S)
+
+    def _no_delay(self, _client: mqtt.Client, _data: object, sock: Any) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _subscribe(self, *_: object) -> None:
         if self._filters:

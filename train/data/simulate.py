@@ -201,6 +201,7 @@ hidden = 24
 
 [train]
 seed = 0
+epochs = 80
 
 [timing]
 period_s = {PERIOD_S:g}

@@ -1,0 +1,105 @@
+"""A history is published whole, in time order across machines, and arrives at the daemon as live readings."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+
+from edge.bundle import Bundle
+from tests.support.broker import ROOT, Broker, Listener, Served, wait_for
+from tests.support.tiny import CHANNELS, readings
+
+TELEMETRY = "plant/+/telemetry"
+
+
+def history(path: Path, machines: int = 3, rows: int = 20) -> Path:
+    """One machine after the other, as a history usually is."""
+    lines = [",".join(("machine", "ts", *CHANNELS, "failed"))]
+    for i in range(machines):
+        for t, row in enumerate(readings(rows, seed=i).tolist()):
+            lines.append(",".join([f"m{i}", str(100 + t), *(f"{v:.4f}" for v in row), "false"]))
+    path.write_text("\n".join(lines).replace("m1,105,", "m1,105,,", 1).replace(",,", ",", 1) + "\n")
+    return path
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", "from edge.cli import main; main()", "replay", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def replay(*arguments: str) -> tuple[int, str, str]:
+    process = start(*arguments)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("with_bundle", [False, True])
+def test_every_row_arrives_in_time_order(
+    bundle: Bundle, broker: Broker, listen: Callable[..., Listener], tmp_path: Path, with_bundle: bool
+) -> None:
+    listener = listen(TELEMETRY)
+    file = history(tmp_path / "h.csv")
+    extra = ["--project", str(bundle.path)] if with_bundle else []
+    status, out, err = replay(str(file), "--broker", broker.url, "--rate", "0", "--json", *extra)
+    assert status == 0, err
+    assert (orjson.loads(out)["readings"], orjson.loads(out)["machines"]) == (60, 3)
+    wait_for("all readings", lambda: len(listener.messages) == 60)
+    got = [(orjson.loads(payload)["ts"], topic.split("/")[1]) for topic, payload, _ in listener.messages]
+    assert got == sorted(got)
+    assert set(orjson.loads(listener.messages[0][1])["values"]) == set(CHANNELS)
+
+
+def test_one_machine_may_be_picked_and_an_unknown_one_is_named(
+    broker: Broker, listen: Callable[..., Listener], tmp_path: Path
+) -> None:
+    listener = listen(TELEMETRY)
+    file = str(history(tmp_path / "h.csv"))
+    assert replay(file, "--broker", broker.url, "--machine", "m1", "--qos", "0")[0] == 0
+    wait_for("its readings", lambda: len(listener.messages) == 20)
+    status, _, err = replay(file, "--broker", broker.url, "--machine", "m9")
+    assert status == 3
+    assert "no history has a machine `m9`" in err
+
+
+def test_an_absent_broker_is_one_line_and_status_four(make_broker: Callable[..., Broker], tmp_path: Path) -> None:
+    status, _, err = replay(str(history(tmp_path / "h.csv")), "--broker", make_broker().url)
+    assert status == 4
+    assert "cannot be reached" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_interrupted_it_says_what_was_done(broker: Broker, listen: Callable[..., Listener], tmp_path: Path) -> None:
+    listener = listen(TELEMETRY)
+    process = start(str(history(tmp_path / "h.csv")), "--broker", broker.url, "--rate", "5")
+    wait_for("the first reading", lambda: listener.messages)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "readings of" in out
+    assert "Traceback" not in err
+
+
+def test_replayed_readings_are_predicted(
+    bundle: Bundle, broker: Broker, listen: Callable[..., Listener], serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    listener = listen("plant/+/health")
+    serve(bundle.path, broker).ready()
+    project = ["--project", str(bundle.path)]
+    assert replay(str(history(tmp_path / "h.csv")), "--broker", broker.url, "--rate", "0", *project)[0] == 0
+    wait_for("all predictions", lambda: len(listener.messages) == 60)
+
+
+def test_a_history_without_numbers_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "h.csv"
+    file.write_text("machine,ts,comment\nm,1,fine\n")
+    status, _, err = replay(str(file), "--broker", "127.0.0.1:1")
+    assert status == 3
+    assert "has no column of numbers beside machine and ts" in err
