@@ -266,7 +266,8 @@ class MqttLink:
         self.connected, self.error, self._refused = True, "", None
         self.connections += 1
         self._since = self._clock.monotonic()
-        client.subscribe(self._subscriptions)
+        if self._subscriptions:
+            client.subscribe(self._subscriptions)
 
     def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, _reason: Any, _properties: Any) -> None:
         if not self.connected:  # refused: what to say, and when to come back, is known already

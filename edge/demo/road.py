@@ -183,10 +183,10 @@ def _judge(demo: Demo, watch: Watch, project: Project, profile: dict[str, Any], 
     machines: list[Heard] = sorted(watch.machines.values(), key=lambda heard: heard.machine)
     cap = cap_of(project)
     verdicts = tuple(judge(heard, project, cap) for heard in machines)
-    fastest = min(profile["rows"], key=lambda row: float(row["median_us"]))
+    served = next(r for r in profile["rows"] if all(r[key] == watch.status[key] for key in ("backend", "recipe")))
     how = (
-        f"{len(watch.messages)} hourly readings by MQTT; one prediction each, {fastest['median_us']:.1f} µs "
-        f"({fastest['executable']}). Dashed: the truth, shown up to {cap:g} h. Filled: the alarm that stood."
+        f"{len(watch.messages)} hourly readings by MQTT, each answered in one step of {served['median_us']:.1f} µs "
+        f"({served['executable']}). Dashed: the truth, shown up to {cap:g} h. Dot: the alarm."
     )
     draw(demo.folder / "health.png", machines, verdicts, project, cap, how)
     atomic.write(demo.folder / "predictions.jsonl", b"".join(message + b"\n" for message in watch.messages))
@@ -194,7 +194,7 @@ def _judge(demo: Demo, watch: Watch, project: Project, profile: dict[str, Any], 
         verdicts, summarise(verdicts), profile, str(project.task.options["unit"]), kind, len(watch.messages),
         round(seconds, 1),
     )  # fmt: skip
-    atomic.write(demo.folder / "summary.json", json.dumps(asdict(shown), indent=1, default=str) + "\n")
+    atomic.write(demo.folder / "summary.json", json.dumps(asdict(shown), indent=1) + "\n")
     return shown
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
@@ -20,6 +21,8 @@ TRACE = 28
 """Cells of the sparkline: one for so many readings that the whole life so far fits."""
 SILENT = 6
 """Readings without news after which a machine is called silent."""
+FRAME_S = 0.1
+"""A terminal is drawn no oftener."""
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _LEVELS = "▁▂▃▄▅▆▇█"
@@ -47,16 +50,25 @@ class Terminal:
 
     def __init__(self, console: Console, project: Project, cap: float, expected: int) -> None:
         self._project, self._cap, self._expected = project, cap, expected
-        self._live = Live(console=console, auto_refresh=False, transient=False)
+        self._machines: Sequence[Heard] = ()
+        self._done, self._drawn = 0, 0.0
+        self._live = Live(console=console, auto_refresh=False)
         self._live.start()
 
     def show(self, machines: Sequence[Heard], news: Sequence[Heard], done: int) -> None:
         """As Screen."""
-        self._live.update(self.render(machines, done), refresh=True)
+        self._machines, self._done = machines, done
+        if time.monotonic() - self._drawn >= FRAME_S:
+            self._draw()
 
     def close(self) -> None:
         """As Screen."""
+        self._draw()
         self._live.stop()
+
+    def _draw(self) -> None:
+        self._live.update(self.render(self._machines, self._done), refresh=True)
+        self._drawn = time.monotonic()
 
     def render(self, machines: Sequence[Heard], done: int) -> Group:
         """What is on the screen now."""

@@ -17,9 +17,6 @@ from edge.errors import CheckFailed, EdgeError
 SHOWN = 40
 """Lines of a failed stage that its error repeats at most."""
 
-NOISE = ("INFO: Created TensorFlow Lite XNNPACK",)
-"""Lines of libraries that say nothing to anyone."""
-
 
 class Stages:
     """The stages of one demo, counted; talk goes to `console`."""
@@ -50,10 +47,8 @@ class Stages:
         assert child.stdout is not None
         lines = []
         for line in child.stdout:
-            text = line.rstrip()
-            if not text.startswith(NOISE):
-                lines.append(text)
-                self.say(text)
+            lines.append(line.rstrip())
+            self.say(lines[-1])
         child.wait()
         self._ended(child, command, lines, began)
 

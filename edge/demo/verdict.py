@@ -32,22 +32,18 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Summary:
-    """The fleet's figures, in readings (here: hours). `false` counts early and withdrawn alarms."""
+    """The fleet's figures, in readings (here: hours). `false` alarms are the early and the withdrawn ones."""
 
     machines: int
     warned: int
     missed: int
     early: int
     withdrawn: int
+    false: int
     lead_median: float | None
     lead_shortest: float | None
     lead_longest: float | None
     error: float
-
-    @property
-    def false(self) -> int:
-        """Alarms nobody should have been woken for."""
-        return self.early + self.withdrawn
 
 
 def judge(heard: Heard, project: Project, cap: float) -> Verdict:
@@ -72,12 +68,15 @@ def summarise(verdicts: Sequence[Verdict]) -> Summary:
     """All machines together; the error weighs each reading alike."""
     leads = [v.lead for v in verdicts if v.lead is not None]
     readings = sum(v.life for v in verdicts)
+    early = sum(v.judgement == EARLY_ALARM for v in verdicts)
+    withdrawn = sum(v.withdrawn for v in verdicts)
     return Summary(
         machines=len(verdicts),
         warned=len(leads),
         missed=sum(v.judgement == MISSED for v in verdicts),
-        early=sum(v.judgement == EARLY_ALARM for v in verdicts),
-        withdrawn=sum(v.withdrawn for v in verdicts),
+        early=early,
+        withdrawn=withdrawn,
+        false=early + withdrawn,
         lead_median=median(leads) if leads else None,
         lead_shortest=min(leads) if leads else None,
         lead_longest=max(leads) if leads else None,

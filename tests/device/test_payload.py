@@ -121,7 +121,7 @@ def test_any_json_is_a_reading_or_a_data_error(value: object) -> None:
 
 
 def _decodes_or_explains(payload: bytes) -> None:
-    lines = []
+    lines: list[str] = []
     try:
         lines += decode(payload, CHANNELS).problems
     except DataError as error:

@@ -20,12 +20,14 @@ TELEMETRY = "plant/+/telemetry"
 
 
 def history(path: Path, machines: int = 3, rows: int = 20) -> Path:
-    """One machine after the other, as a history usually is."""
+    """One machine after the other, as a history usually is, with a hole in the last channel of each."""
     lines = [",".join(("machine", "ts", *CHANNELS, "failed"))]
     for i in range(machines):
         for t, row in enumerate(readings(rows, seed=i).tolist()):
-            lines.append(",".join([f"m{i}", str(100 + t), *(f"{v:.4f}" for v in row), "false"]))
-    path.write_text("\n".join(lines).replace("m1,105,", "m1,105,,", 1).replace(",,", ",", 1) + "\n")
+            cells = [f"{value:.4f}" for value in row]
+            cells[-1] = "" if t == 5 else cells[-1]
+            lines.append(",".join([f"m{i}", str(100 + t), *cells, "false"]))
+    path.write_text("\n".join(lines) + "\n")
     return path
 
 
@@ -54,7 +56,9 @@ def test_every_row_arrives_in_time_order(
     wait_for("all readings", lambda: len(listener.messages) == 60)
     got = [(orjson.loads(payload)["ts"], topic.split("/")[1]) for topic, payload, _ in listener.messages]
     assert got == sorted(got)
-    assert set(orjson.loads(listener.messages[0][1])["values"]) == set(CHANNELS)
+    values = [orjson.loads(payload)["values"] for _, payload, _ in listener.messages]
+    assert set(values[0]) == set(CHANNELS)
+    assert [v[CHANNELS[-1]] for v in values].count(None) == 3
 
 
 def test_one_machine_may_be_picked_and_an_unknown_one_is_named(

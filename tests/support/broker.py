@@ -47,7 +47,7 @@ class Broker:
 
     def __init__(self, folder: Path, password: tuple[str, str] | None = None) -> None:
         self.port = free_port()
-        self._folder = folder
+        self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         lines = [
             f"listener {self.port} 127.0.0.1",
@@ -73,7 +73,7 @@ class Broker:
 
     def start(self) -> Broker:
         command = [_mosquitto() or "mosquitto", "-c", str(self._config)]
-        log = (self._folder / "mosquitto.log").open("ab")
+        log = (self.folder / "mosquitto.log").open("ab")
         self._process = subprocess.Popen(command, stdout=log, stderr=log)
         log.close()
         wait_for("mosquitto", self._answers)

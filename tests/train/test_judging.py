@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.spec import Project, parse_project
-from train.baselines import WINDOW, constant, ridge, statistics
+from train.baselines import RECENT, WINDOW, constant, ridge, statistics
 from train.build import build_task
 from train.data.history import History
 from train.data.scale import Scaler
@@ -104,8 +104,10 @@ def test_statistics_never_look_ahead_and_fit_their_definition() -> None:
     np.testing.assert_allclose(statistics(history.window(0, 40), scaler), found[:40], rtol=1e-9, atol=1e-9)
     last = history.x[45 - WINDOW + 1 : 46].astype(float)
     slope = np.polyfit(np.arange(WINDOW), last, 1)[0]
-    np.testing.assert_allclose(found[45], [*last.mean(0), *last.std(0), *slope, WINDOW], rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(found[0], [*history.x[0], 0, 0, 0, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(
+        found[45], [*last.mean(0), *slope, *last[-RECENT:].mean(0), WINDOW], rtol=1e-6, atol=1e-6
+    )
+    np.testing.assert_allclose(found[0], [*history.x[0], 0, 0, *history.x[0], 1], atol=1e-6)
 
 
 def test_ridge_learns_and_constant_does_not() -> None:

@@ -45,10 +45,10 @@ _START = datetime(2026, 1, 5, tzinfo=UTC).timestamp()
 class Sensor:
     """One sensor and how the machine moves it, in its own unit.
 
-    It settles at `base + per_load * load + per_wear * wear ** shape * load ** 2.5`, where load and wear run from 0 to 1: a
-    worn pump shows it at work. `spread` is the standard deviation of a machine's own offset, `noise` that of a reading,
-    `surge` how far a change of the load by 1 throws it for some hours, `daily` the amplitude of the swing over a day,
-    `lag` the share of the previous value that remains. `low` … `high` is what the sensor can plausibly show.
+    It settles at `base + per_load * load + per_wear * wear ** shape * load ** 2.5`, where load and wear run from 0 to
+    1: a worn pump shows it at work. `spread` is the standard deviation of a machine's own offset, `noise` that of a
+    reading, `surge` how far a change of the load by 1 throws it for some hours, `daily` the amplitude of the swing over
+    a day, `lag` the share of the previous value that remains. `low` … `high` is what the sensor can plausibly show.
     """
 
     unit: str
@@ -131,7 +131,7 @@ def simulate(fleet: Fleet) -> list[Life]:
     for index in range(fleet.machines):
         number = fleet.first + index
         rng = np.random.default_rng([fleet.seed, number])
-        life = _life(f"pump-{number:02d}", rng, fleet)
+        life = _life(f"pump-{number:03d}", rng, fleet)
         if int((index + 1) * fleet.censored) > int(index * fleet.censored):
             life = _cut(life, rng)
         lives.append(life)
