@@ -8,9 +8,10 @@ import sys
 import click
 
 from edge import __version__
-from edge.errors import EdgeError
+from edge.errors import EdgeError, ProjectError
 from edge.extras import missing
 from edge.registry import suggest
+from edge.shadow import shadowed
 
 VERBS: dict[str, tuple[str, str, str]] = {
     "train": ("Workstation", "edge.verbs.train:train", "fit a model to histories and compare it with honest baselines"),
@@ -70,6 +71,8 @@ def group() -> None:
 def main() -> None:
     """Entry of the console script `edge`; never returns."""
     try:
+        for shadow in shadowed():
+            fail(str(shadow), ProjectError.exit_code)
         status = group.main(standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except EdgeError as error:

@@ -72,8 +72,8 @@ class TrainSpec:
 
     seed: int = 0
     epochs: int = 120
-    patience: int = 20
-    batch_size: int = 16
+    patience: int = 40
+    batch_size: int = 8
     learning_rate: float = 5e-3
     weight_decay: float = 1e-4
     validation_share: float = 0.2

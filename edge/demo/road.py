@@ -48,7 +48,7 @@ class Demo:
     machines: int = 96
     unseen: int = 8
     seconds: float = 30.0
-    seed: int = 1
+    seed: int = 0
     epochs: int | None = None
 
 

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.spec import Project, parse_project
-from train.baselines import RECENT, WINDOW, constant, ridge, statistics
+from train.baselines import (
+    LIFE_WINDOWS,
+    RECENT,
+    WINDOW,
+    constant,
+    life_ridge,
+    life_statistics,
+    ridge,
+    window_statistics,
+)
 from train.build import build_task
 from train.data.history import History
 from train.data.scale import Scaler
@@ -100,14 +109,18 @@ def test_the_verdict_says_when_the_baseline_wins_and_when_nothing_is_proved() ->
 
 def test_statistics_never_look_ahead_and_fit_their_definition() -> None:
     history, scaler = fleet(1, left=0.0)[0], Scaler(2)
-    found = statistics(history, scaler)
-    np.testing.assert_allclose(statistics(history.window(0, 40), scaler), found[:40], rtol=1e-9, atol=1e-9)
+    for statistics in (window_statistics, life_statistics):
+        seen = statistics(history.window(0, 40), scaler)
+        np.testing.assert_allclose(seen, statistics(history, scaler)[:40], rtol=1e-9, atol=1e-9)
+    found = window_statistics(history, scaler)
     last = history.x[45 - WINDOW + 1 : 46].astype(float)
     slope = np.polyfit(np.arange(WINDOW), last, 1)[0]
     np.testing.assert_allclose(
         found[45], [*last.mean(0), *slope, *last[-RECENT:].mean(0), WINDOW], rtol=1e-6, atol=1e-6
     )
     np.testing.assert_allclose(found[0], [*history.x[0], 0, 0, *history.x[0], 1], atol=1e-6)
+    means = np.concatenate([history.x[max(0, 46 - w) : 46].astype(float).mean(0) for w in LIFE_WINDOWS])
+    np.testing.assert_allclose(life_statistics(history, scaler)[45], [*means, 46], rtol=1e-6, atol=1e-6)
 
 
 def test_ridge_learns_and_constant_does_not() -> None:
