@@ -23,6 +23,9 @@ from edge.errors import DataError, EdgeError
 FAREWELL_S = 5.0
 """How long a stopping daemon waits for the broker to confirm what is on its way."""
 
+GLANCE_S = 0.02
+"""How often it looks for them meanwhile."""
+
 BREATH_S = 0.2
 """Pause after an error nobody foresaw, so that one that repeats does not spin."""
 
@@ -219,7 +222,7 @@ class Daemon:
         self._publish_status("stopped")
         deadline = self._clock.monotonic() + FAREWELL_S
         while self._link.connected and self._delivery.unconfirmed and self._clock.monotonic() < deadline:
-            self._link.poll(deadline - self._clock.monotonic())
+            self._link.poll(GLANCE_S)
             self._delivery.confirm()
         self._delivery.flush()
         self._log.info(

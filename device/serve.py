@@ -69,7 +69,7 @@ def serve(path: Path, settings: DeviceSettings, backend: str, recipe: str) -> No
         health.error("", store.warning)
     try:
         with on_signals() as stop:
-            link = MqttLink(settings.broker, name, secret, subscriptions, will, clock, stop.fd)
+            link = MqttLink(settings.broker, name, secret, subscriptions, will, clock, stop.fd, receipts_wait=True)
             try:
                 Daemon(Runtime(bundle, engine), topics, link, store, settings, clock, health, log).run(stop)
             finally:
