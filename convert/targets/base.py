@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -30,6 +31,19 @@ class Target(ABC):
     def __init__(self, step: StepModule) -> None:
         self.step = step
 
-    @abstractmethod
     def emit(self, recipe: str) -> Emitted:
         """The file for `recipe`. Raises Declined where there is none, CheckFailed where the converter fails."""
+        make = self.makers.get(recipe)
+        if make is None:
+            raise Declined(f"{self.suffix} files have no {recipe}")
+        return Emitted(make(), *self.names)
+
+    @property
+    @abstractmethod
+    def makers(self) -> Mapping[str, Callable[[], bytes]]:
+        """Recipe -> what makes the file's bytes."""
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The file's own names for the graph's inputs and outputs, in the graph's order."""

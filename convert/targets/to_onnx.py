@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from convert.quiet import quiet
-from convert.targets.base import Declined, Emitted, Target
+from convert.targets.base import Target
 
 
 class OnnxTarget(Target):
@@ -38,15 +39,15 @@ class OnnxTarget(Target):
             onnx.checker.check_model(model, full_check=True)
             return bytes(model.SerializeToString(deterministic=True))
 
-    def emit(self, recipe: str) -> Emitted:
-        """The file for `recipe`; see the class."""
-        if recipe == "float32":
-            content = self._float
-        elif recipe == "dynamic-int8":
-            content = _dynamic(self._float)
-        else:
-            raise Declined(f"onnx has no {recipe}")
-        return Emitted(content, self.step.inputs, self.step.outputs)
+    @property
+    def makers(self) -> Mapping[str, Callable[[], bytes]]:
+        """See the class."""
+        return {"float32": lambda: self._float, "dynamic-int8": lambda: _dynamic(self._float)}
+
+    @property
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The step graph's own."""
+        return self.step.inputs, self.step.outputs
 
 
 def _dynamic(content: bytes) -> bytes:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from convert.quiet import quiet
-from convert.targets.base import Declined, Emitted, Target
+from convert.targets.base import Target
 
 
 class TfliteTarget(Target):
@@ -24,18 +25,16 @@ class TfliteTarget(Target):
             litert_torch.convert(self.step, self.step.example).export(str(result))
             return result.read_bytes()
 
-    def emit(self, recipe: str) -> Emitted:
-        """The file for `recipe`; see the class."""
-        if recipe == "float32":
-            content = self._float
-        elif recipe == "dynamic-int8":
-            content = _dynamic(self._float)
-        else:
-            raise Declined(f"tflite has no {recipe}")
-        # litert-torch names signature tensors by position.
-        inputs = tuple(f"args_{i}" for i in range(len(self.step.inputs)))
-        outputs = tuple(f"output_{i}" for i in range(len(self.step.outputs)))
-        return Emitted(content, inputs, outputs)
+    @property
+    def makers(self) -> Mapping[str, Callable[[], bytes]]:
+        """See the class."""
+        return {"float32": lambda: self._float, "dynamic-int8": lambda: _dynamic(self._float)}
+
+    @property
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Positional: litert-torch drops ours."""
+        inputs, outputs = self.step.inputs, self.step.outputs
+        return tuple(f"args_{i}" for i in range(len(inputs))), tuple(f"output_{i}" for i in range(len(outputs)))
 
 
 def _dynamic(content: bytes) -> bytes:
