@@ -15,7 +15,7 @@ from convert.targets import TARGETS
 from convert.targets.base import Declined
 from device.choose import backend_for
 from edge import __version__
-from edge.bundle import GOLDEN, Bundle, replace_files, write_bundle
+from edge.bundle import GOLDEN, Bundle, write_bundle
 from edge.certificate import failures, render
 from edge.errors import CheckFailed, DataError, ProjectError
 from edge.manifest import SCHEMA, Certificate, Channel, Executable, Golden, Manifest, Output, Row, Slice, table_of
@@ -60,7 +60,7 @@ def convert(run: Run, path: Path, targets: Sequence[str] = (), recipes: Sequence
         lives = [(f"{h.machine}.{h.life}", x) for h, x in zip(reference.histories, reference.x, strict=True)]
         streams = golden(run.predictor, lives)
         draft = _draft(run, step, executables, reference)
-        unproven = Bundle(path, replace_files(draft, ()), members)
+        unproven = Bundle(path, draft, members)
         recorded: dict[str, dict[str, Array]] = {stream.name: {} for stream in streams}
         for executable in executables:
             backend = backend_for(unproven, executable)

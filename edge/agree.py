@@ -1,4 +1,4 @@
-"""Whether two streams of outputs agree: finite first, then shape, then tolerance. No numpy."""
+"""Whether two streams of outputs agree: finite first, then length, then tolerance. No numpy."""
 
 from __future__ import annotations
 
@@ -16,35 +16,23 @@ class Agreement:
     why: str = ""
 
 
-def agree(
-    got: Sequence[float],
-    want: Sequence[float],
-    tolerance: float,
-    *,
-    got_shape: Sequence[int] | None = None,
-    want_shape: Sequence[int] | None = None,
-) -> Agreement:
+def agree(got: Sequence[float], want: Sequence[float], tolerance: float) -> Agreement:
     """Compare flat `got` with flat `want`; `tolerance` is absolute, in the output's unit.
 
-    Finite comes first because NaN passes `diff > tolerance`; then the shapes (lengths where none are given), because a
-    broadcast or a zip hides a missing row.
+    Finite comes first because NaN passes `diff > tolerance`; then the lengths, because a zip hides a missing row and
+    nothing agrees with nothing; then the tolerance.
     """
     for name, values in (("got", got), ("want", want)):
         bad = next((i for i, v in enumerate(values) if not math.isfinite(v)), None)
         if bad is not None:
             return Agreement(False, math.nan, f"{name}[{bad}] is {values[bad]}")
-    left = tuple(got_shape) if got_shape is not None else (len(got),)
-    right = tuple(want_shape) if want_shape is not None else (len(want),)
-    if left != right or len(got) != len(want):
-        return Agreement(False, math.nan, f"shape {left} where {right} was expected")
+    if len(got) != len(want) or not len(want):
+        return Agreement(False, math.nan, f"{len(got)} values where {len(want) or 'some'} were expected")
     worst, at = 0.0, 0
     for i, (a, b) in enumerate(zip(got, want, strict=True)):
         if abs(a - b) > worst:
             worst, at = abs(a - b), i
-    if worst > tolerance:
-        return Agreement(
-            False,
-            worst,
-            f"differs by {worst:.3g} at [{at}] (got {got[at]:.6g}, want {want[at]:.6g}), allowed {tolerance:.3g}",
-        )
+    if not worst <= tolerance:  # which a NaN tolerance fails, too
+        differs = f"differs by {worst:.3g} at [{at}] (got {got[at]:.6g}, want {want[at]:.6g}), allowed {tolerance:.3g}"
+        return Agreement(False, worst, differs)
     return Agreement(True, worst)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
 import sys
 import zipfile
 from array import array
@@ -13,7 +13,7 @@ from pathlib import Path
 from edge import manifest as manifests
 from edge.atomic import writing
 from edge.errors import BundleError
-from edge.manifest import Executable, File, Golden, Manifest, State
+from edge.manifest import Executable, File, Golden, Manifest
 
 MANIFEST = "manifest.json"
 GOLDEN = "golden.bin"
@@ -82,24 +82,41 @@ class Bundle:
         return floats(self._members[GOLDEN][piece.offset : piece.offset + size])
 
     def _check(self) -> None:
-        for executable in self.manifest.executables:
-            if executable.path not in self._members:
-                raise BundleError(f"`{self.path}` lists {executable.key} but does not hold `{executable.path}`")
-            _sizes(self.path, executable, self.manifest.states)
+        """Does the manifest fit itself and the members? What follows may then trust it."""
+        manifest = self.manifest
+        names = tuple(channel.name for channel in manifest.channels)
+        self._need(names == manifest.project.channels, f"its channels {list(names)} are not those of its project")
+        self._need(bool(manifest.outputs), "it has no output")
+        for output in manifest.outputs:
+            self._need(0 < output.span < math.inf, f"the range of `{output.name}` is {output.low} to {output.high}")
+        for executable in manifest.executables:
+            self._need(executable.path in self._members, f"it does not hold `{executable.path}`")
+            inputs, outputs = len(executable.inputs), len(executable.outputs)
+            fits = inputs == outputs == 1 + len(manifest.states)
+            self._need(fits, f"{executable.key} does not name x, y and all {len(manifest.states)} states")
+        for stream in manifest.golden:
+            self._check_golden(stream)
 
+    def _check_golden(self, stream: Golden) -> None:
+        held = len(self._members.get(GOLDEN, b""))
+        for name, piece in stream.tensors.items():
+            width = len(self.manifest.channels if name == "x" else self.manifest.outputs)
+            size = 4 * piece.shape[0] * width if len(piece.shape) == 2 and piece.shape[1] == width else 0
+            inside = size > 0 and piece.offset >= 0 and piece.offset + size <= held
+            told = name == "x" or piece.shape[0] <= stream.steps
+            self._need(inside and told, f"golden stream `{stream.name}` is wrong about its tensor `{name}`")
+        self._need({"x", "torch"} <= set(stream.tensors), f"golden stream `{stream.name}` lacks x or torch")
 
-def _sizes(path: Path, executable: Executable, states: tuple[State, ...]) -> None:
-    if len(executable.inputs) != 1 + len(states) or len(executable.outputs) < 1 + len(states):
-        raise BundleError(
-            f"`{path}`: {executable.key} does not name x, y and all {len(states)} states; convert the model again"
-        )
+    def _need(self, holds: bool, problem: str) -> None:
+        if not holds:
+            raise BundleError(f"`{self.path}` does not fit together: {problem}; convert the model again")
 
 
 def _member(zipped: zipfile.ZipFile, names: list[str], file: File, path: Path) -> bytes:
     if file.path not in names:
         raise BundleError(f"`{path}` lacks `{file.path}`; copy the bundle again")
     content = zipped.read(file.path)
-    got = hashlib.sha256(content).hexdigest()
+    got = manifests.digest(content)
     if got != file.sha256:
         raise BundleError(
             f"`{path}`: `{file.path}` does not match the manifest (sha256 {got[:12]}, "
@@ -109,22 +126,17 @@ def _member(zipped: zipfile.ZipFile, names: list[str], file: File, path: Path) -
 
 
 def write_bundle(path: Path, manifest: Manifest, members: Mapping[str, bytes]) -> Bundle:
-    """Write `members` to `path`, whole or not at all; `files` and `model` of `manifest` are filled in here."""
-    files = tuple(
-        File(name, hashlib.sha256(content).hexdigest(), len(content)) for name, content in sorted(members.items())
-    )
-    manifest = replace_files(manifest, files)
+    """Write `members` to `path`, whole or not at all; `files` and `model` of `manifest` are filled in here.
+
+    `model` names whatever decides a prediction: the project, the tables of channels, outputs and states, the files.
+    """
+    files = tuple(File(name, manifests.digest(content), len(content)) for name, content in sorted(members.items()))
+    executables = {e.path for e in manifest.executables}
+    decisive = [manifest.table, manifest.channels, manifest.outputs, manifest.states]
+    sums = [file.sha256.encode() for file in files if file.path in executables]
+    model = manifests.digest(*(manifests.canonical(part) for part in decisive), *sums)[:12]
+    manifest = replace(manifest, files=files, model=model)
     with writing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as zipped:
         for name, content in ((MANIFEST, manifests.dump(manifest)), *sorted(members.items())):
             zipped.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
     return Bundle(path, manifest, members)
-
-
-def replace_files(manifest: Manifest, files: tuple[File, ...]) -> Manifest:
-    """`manifest` with these files, and with the model's name that follows from the exported models and the project."""
-    executables = {e.path for e in manifest.executables}
-    digest = hashlib.sha256(repr(sorted(manifest.table.items(), key=lambda item: item[0])).encode())
-    for file in files:
-        if file.path in executables:
-            digest.update(file.sha256.encode())
-    return replace(manifest, files=files, model=digest.hexdigest()[:12])

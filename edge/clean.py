@@ -21,7 +21,7 @@ def clean(values: MutableSequence[float], held: MutableSequence[float], limits: 
     replaced = 0
     for i, value in enumerate(values):
         low, high = limits[i]
-        if low <= value <= high and value - value == 0.0:  # NaN fails the first, an infinity the second
+        if low <= value <= high:  # NaN is in no range, and no range holds an infinity
             held[i] = value
         else:
             values[i] = held[i]
@@ -29,7 +29,11 @@ def clean(values: MutableSequence[float], held: MutableSequence[float], limits: 
     return replaced
 
 
+LARGEST = 3.4028234e38
+"""What a float32 can hold: a model takes no more, so nothing beyond is plausible."""
+
+
 def limits_of(channels: Sequence[str], signals: dict[str, Signal]) -> tuple[tuple[float, float], ...]:
-    """The plausible range of each channel; regime columns that are no signal have none."""
-    anything = Signal()
-    return tuple((signals.get(c, anything).min, signals.get(c, anything).max) for c in channels)
+    """The plausible range of each channel; a regime column that is no signal has only that of float32."""
+    known = [signals.get(channel, Signal()) for channel in channels]
+    return tuple((max(signal.min, -LARGEST), min(signal.max, LARGEST)) for signal in known)

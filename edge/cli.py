@@ -71,7 +71,8 @@ def group() -> None:
 def main() -> None:
     """Entry of the console script `edge`; never returns."""
     try:
-        for shadow in shadowed():
+        # `doctor` shows all shadows, with everything else.
+        for shadow in shadowed() if sys.argv[1:2] != ["doctor"] else []:
             fail(str(shadow), ProjectError.exit_code)
         status = group.main(standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -170,8 +171,23 @@ class Manifest:
 
 
 def dump(manifest: Manifest) -> bytes:
-    """The manifest as deterministic JSON."""
-    return json.dumps(plain(manifest), indent=1, allow_nan=False).encode() + b"\n"
+    """The manifest as deterministic JSON, with the sum of everything in it under `seal`."""
+    table = plain(manifest)
+    return json.dumps({**table, "seal": _seal(table)}, indent=1, allow_nan=False).encode() + b"\n"
+
+
+def _seal(table: dict[str, Any]) -> str:
+    return digest(canonical(table))
+
+
+def digest(*parts: bytes) -> str:
+    """sha256 of the parts, in hexadecimal."""
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def canonical(value: Any) -> bytes:
+    """One byte string for one value, however its keys are ordered."""
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":")).encode()
 
 
 def parse(content: bytes, path: str) -> Manifest:
@@ -186,6 +202,8 @@ def parse(content: bytes, path: str) -> Manifest:
             f"`{path}` was written by a newer edge (schema {schema}, this one reads up to {SCHEMA}); "
             "update with pip install -U edgestep"
         )
+    if table.pop("seal", None) != _seal(table):
+        raise BundleError(f"`{path}`: the manifest was altered after it was written; copy the bundle again")
     while schema < SCHEMA:
         if schema not in MIGRATIONS:
             raise BundleError(f"`{path}` has schema {schema}, which this edge cannot migrate; convert the model again")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import glob
 import os
 import re
 import tomllib
@@ -204,7 +204,8 @@ def load_project(path: Path, overrides: Iterable[str] = ()) -> Project:
     if isinstance(data, dict):
         for key in ("path", "test"):
             if isinstance(data.get(key), str):
-                data[key] = str(path.parent / expand(data[key], f"data.{key}"))
+                # The folder is no pattern, whatever brackets it has.
+                data[key] = str(Path(glob.escape(str(path.parent))) / expand(data[key], f"data.{key}"))
     try:
         return parse_project(table)
     except ProjectError as error:
@@ -281,8 +282,3 @@ def _check(project: Project) -> None:
         need(not set(topic) & set("+#"), f"`mqtt.{key}` must not hold the wildcards + and #")
     topics = (project.mqtt.readings, project.mqtt.predictions, project.mqtt.control)
     need(len(set(topics)) == len(topics), "`mqtt`: readings, predictions and control must be three different topics")
-
-
-def canonical(project: Project) -> bytes:
-    """One byte string per project, for checksums."""
-    return json.dumps(flat(project), sort_keys=True, separators=(",", ":")).encode()

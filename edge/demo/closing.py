@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge.demo.road import Shown
-from edge.demo.verdict import EARLY
+from edge.demo.verdict import EARLY, LATE
 from edge.table import render as table
 
 
@@ -28,6 +28,7 @@ def render(shown: Shown, folder: Path) -> str:
         table(header, rows),
         "",
         f"Warned before the failure: {summary.warned} of {summary.machines} machines; {lead}.",
+        f"Late, with less than {LATE:g} times the alarm level left: {summary.late}.",
         f"Missed: {summary.missed}. False alarms: {summary.false} ({summary.early} early, with more than {EARLY:g} "
         f"times the alarm level left; {summary.withdrawn} withdrawn).",
         f"Predictions were off by {summary.error:.1f} {unit} (rms) of {shown.readings} readings, all answered.",

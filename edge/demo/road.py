@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from edge.demo.verdict import Summary, Verdict, judge, summarise
 from edge.demo.watch import Heard, Watch, watching
 from edge.errors import CheckFailed, ProjectError
 from edge.spec import Project, load_project
+from edge.talk import note
 from train.data.simulate import Fleet, project_text, simulate, write_histories
 
 MARK = ".edge-demo"
-"""A file that says: this folder is a demo's, the next demo may clear it."""
+"""A file that says: this folder is a demo's, the next demo may move it aside."""
 
 START_S = 60.0
 """How long the daemon may take until it serves."""
@@ -69,7 +70,7 @@ def walk(demo: Demo, console: Console) -> Shown:
     """Walk the whole road; talk goes to `console`. Raises EdgeError where a stage fails; leaves no process."""
     began = time.monotonic()
     folder = demo.folder
-    _clear(folder)
+    make_room(folder)
     with children() as family:
         stages = Stages(console, family, total=7)
         unseen, expected = _fleet(demo, stages)
@@ -93,15 +94,17 @@ def cap_of(project: Project) -> float:
     return float(project.task.options["cap"])
 
 
-def _clear(folder: Path) -> None:
-    """An empty folder of ours. Raises ProjectError for one with a stranger's files."""
+def make_room(folder: Path) -> None:
+    """An empty folder of ours; an earlier demo's is kept under another name. Raises ProjectError for a stranger's."""
     if folder.exists() and not folder.is_dir():
         raise ProjectError(f"`{folder}` is a file; name another place with -o")
     if folder.is_dir() and any(folder.iterdir()):
         if not (folder / MARK).is_file():
             raise ProjectError(f"`{folder}` exists and is no demo's; name another place with -o, or empty it")
-        shutil.rmtree(folder)
-    atomic.write(folder / MARK, "Made by `edge demo`; the next one clears this folder.\n")
+        kept = next(path for i in count(1) if not (path := folder.with_name(f"{folder.name}-{i}")).exists())
+        folder.rename(kept)
+        note(f"the earlier demo is kept as {kept}")
+    atomic.write(folder / MARK, "Made by `edge demo`; the next one moves this folder aside.\n")
 
 
 def _fleet(demo: Demo, stages: Stages) -> tuple[list[Path], int]:

@@ -10,10 +10,10 @@ from statistics import median
 from edge.demo.watch import Heard
 from edge.spec import Project
 
-EARLY = 2.0
-"""An alarm is early when more than this many times its level was left."""
+EARLY, LATE = 2.0, 0.5
+"""An alarm is early when more than so many times its level was left, late when less."""
 
-IN_TIME, EARLY_ALARM, MISSED = "in time", "early", "missed"
+IN_TIME, EARLY_ALARM, LATE_ALARM, MISSED = "in time", "early", "late", "missed"
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Summary:
     machines: int
     warned: int
     missed: int
+    late: int
     early: int
     withdrawn: int
     false: int
@@ -55,8 +56,13 @@ def judge(heard: Heard, project: Project, cap: float) -> Verdict:
     raised = heard.raised
     stood = bool(heard.alarm) and heard.alarm[-1]
     lead = left[raised[-1]] if stood else None
-    judgement = MISSED if lead is None else EARLY_ALARM if lead > EARLY * level else IN_TIME
-    return Verdict(heard.machine, len(left), lead, len(raised) - stood, error, judgement)
+    return Verdict(heard.machine, len(left), lead, len(raised) - stood, error, _judgement(lead, level))
+
+
+def _judgement(lead: float | None, level: float) -> str:
+    if lead is None:
+        return MISSED
+    return EARLY_ALARM if lead > EARLY * level else LATE_ALARM if lead < LATE * level else IN_TIME
 
 
 def truth(heard: Heard, period_s: float) -> list[float]:
@@ -74,6 +80,7 @@ def summarise(verdicts: Sequence[Verdict]) -> Summary:
         machines=len(verdicts),
         warned=len(leads),
         missed=sum(v.judgement == MISSED for v in verdicts),
+        late=sum(v.judgement == LATE_ALARM for v in verdicts),
         early=early,
         withdrawn=withdrawn,
         false=early + withdrawn,

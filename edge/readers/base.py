@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +32,10 @@ class Record:
 class Reader(Protocol):
     """A format of histories. Rows come in file order; all errors are DataError naming file, line and column."""
 
+    def columns(self, path: Path) -> tuple[str, ...]:
+        """The columns of one file, in order."""
+        ...
+
     def records(self, path: Path, data: DataSpec, channels: Sequence[str]) -> Iterator[Record]:
         """The rows of one file."""
         ...
@@ -43,6 +47,8 @@ class Reader(Protocol):
 
 def find(pattern: str, key: str = "data.path") -> list[Path]:
     """The files a path or glob names, sorted. Raises DataError where there is none; `key` says who asked."""
+    if Path(pattern).is_file():
+        return [Path(pattern)]  # whatever brackets its name has
     if Path(pattern).is_dir():
         raise DataError(f"`{key}` names the folder `{pattern}`; name files, such as `{pattern.rstrip('/')}/*.csv`")
     found = sorted(path for path in map(Path, glob.glob(pattern, recursive=True)) if path.is_file())  # noqa: PTH207
@@ -54,13 +60,26 @@ def find(pattern: str, key: str = "data.path") -> list[Path]:
     return found
 
 
+def by_machine(reader: Reader, paths: Sequence[Path], data: DataSpec, channels: Sequence[str]) -> list[Record]:
+    """The rows of histories to predict: machine by machine as they first appear, each in time order.
+
+    Such a history need not say when a machine failed: the failure column is read from those files that have it.
+    """
+    rows: dict[str, list[Record]] = {}
+    for path in paths:
+        told = data.failure is not None and data.failure in reader.columns(path)
+        for record in reader.records(path, data if told else replace(data, failure=None), channels):
+            rows.setdefault(record.machine, []).append(record)
+    return [record for records in rows.values() for record in sorted(records, key=lambda record: record.ts)]
+
+
 def number(text: str, missing: frozenset[str], source: str, line: int, column: str) -> float:
     """A sensor's text as a value, MISSING for a text that means so. Raises DataError for any other text."""
+    if text.strip().lower() in missing:
+        return MISSING
     try:
         value = float(text)
     except ValueError:
-        if text.strip().lower() in missing:
-            return MISSING
         raise DataError(
             f"{source}, line {line}: column `{column}` holds `{text}`, which is no number; "
             f'correct it, or add it to data.missing, such as missing = ["{text}"]'

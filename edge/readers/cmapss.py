@@ -18,7 +18,11 @@ COLUMNS = ("unit", "cycle", *(f"setting_{i}" for i in range(1, 4)), *(f"sensor_{
 
 
 class CmapssReader:
-    """Machines are called by file and unit (`FD001-17`); the cycle counts as the time, in seconds."""
+    """Machines are called by file and unit (`train_FD001-17`); the cycle counts as the time, in seconds."""
+
+    def columns(self, path: Path) -> tuple[str, ...]:
+        """The same in every file; none tells failures, the file's name does."""
+        return COLUMNS
 
     def records(self, path: Path, data: DataSpec, channels: Sequence[str]) -> Iterator[Record]:
         """The rows of `path`; the failure flag is true in the last row of each unit of a `train_*` file."""
@@ -51,7 +55,7 @@ class CmapssReader:
 
 
 def _machine(path: Path, unit: str) -> str:
-    return f"{path.stem.partition('_')[2] or path.stem}-{unit}"
+    return f"{path.stem}-{unit}"
 
 
 def _ended(record: Record, failed: bool) -> Record:

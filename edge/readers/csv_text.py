@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from edge.errors import DataError
 from edge.readers.base import ABSENT, Record, number
@@ -22,30 +24,46 @@ _FALSE = frozenset({"0", "0.0", "false", "no", "f", "n"}) | ABSENT
 class CsvReader:
     """Reads CSV files as RFC 4180 describes them, in UTF-8 with or without a byte order mark."""
 
+    def columns(self, path: Path) -> tuple[str, ...]:
+        """The names in the first line."""
+        with _opened(path) as file:
+            return tuple(_header(file)[0])
+
     def records(self, path: Path, data: DataSpec, channels: Sequence[str]) -> Iterator[Record]:
         """The rows of `path`. The failure column counts 1, true, yes, t, y as true."""
         missing = ABSENT | {text.lower() for text in data.missing}
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                head = file.readline()
-                separator = max(",;\t|", key=head.count)
-                header = next(csv.reader([head], delimiter=separator), [])
-                header = [name.strip() for name in header]
-                columns = _columns(path, header, data, channels)
-                rows = csv.reader(file, delimiter=separator)
-                for row in rows:
-                    if row:
-                        yield _record(path, rows.line_num + 1, row, header, columns, data, channels, missing)
-        except UnicodeDecodeError as error:
-            raise DataError(f"`{path}` is not UTF-8 text (byte {error.start}); save it as CSV in UTF-8") from error
-        except csv.Error as error:
-            raise DataError(f"`{path}` is not readable as CSV: {error}") from error
-        except OSError as error:
-            raise DataError(f"`{path}` cannot be read: {error.strerror}") from error
+        with _opened(path) as file:
+            header, separator = _header(file)
+            columns = _columns(path, header, data, channels)
+            rows = csv.reader(file, delimiter=separator)
+            for row in rows:
+                if row:
+                    yield _record(path, rows.line_num + 1, row, header, columns, data, channels, missing)
 
     def remaining(self, path: Path) -> dict[str, float]:
         """A CSV says nothing beyond its last row."""
         return {}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    """The file as text; whatever is wrong with it while it is read becomes a DataError."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise DataError(f"`{path}` is not UTF-8 text (byte {error.start}); save it as CSV in UTF-8") from error
+    except csv.Error as error:
+        raise DataError(f"`{path}` is not readable as CSV: {error}") from error
+    except OSError as error:
+        raise DataError(f"`{path}` cannot be read: {error.strerror}") from error
+
+
+def _header(file: TextIO) -> tuple[list[str], str]:
+    """The columns' names, and the separator: the one the first line has most of."""
+    head = file.readline()
+    separator = max(",;\t|", key=head.count)
+    return [name.strip() for name in next(csv.reader([head], delimiter=separator), [])], separator
 
 
 def _columns(path: Path, header: list[str], data: DataSpec, channels: Sequence[str]) -> dict[str, int]:

@@ -7,9 +7,8 @@ import io
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,7 @@ from edge.bundle import Bundle
 from edge.errors import DataError
 from edge.manifest import Manifest
 from edge.readers import READERS
-from edge.readers.base import Reader, Record, find
+from edge.readers.base import Reader, Record, by_machine, find
 from edge.talk import note
 
 if TYPE_CHECKING:
@@ -48,10 +47,11 @@ def score(
     backend: str,
     recipe: str,
 ) -> None:
-    """Predict every reading of HISTORY (files or globs) with BUNDLE, in the order of the files.
+    """Predict every reading of HISTORY (files or globs) with BUNDLE, machine by machine in time order.
 
-    Readings go through the same runtime as the daemon's: state per machine, gaps, warm-up, alarm. What the daemon would
-    reject is left out and counted on stderr; exit status 3 where nothing could be predicted.
+    Readings go through the same runtime as the daemon's: state per machine, gaps, warm-up, alarm. Behind a failure the
+    machine starts anew, as after a repair. What the daemon would reject is left out and counted on stderr; exit status
+    3 where nothing could be predicted.
     """
     from device.choose import open_backend
     from device.payload import encode
@@ -77,6 +77,8 @@ def score(
                 rejected[answer.reason] += 1
                 where = f"{record.source}, line {record.line}, machine {record.machine}"
                 first.setdefault(answer.reason, f"{where}: {answer.line}")
+            if record.failed:
+                runtime.reset(record.machine)
         file.flush()
     note(f"{served} predictions for {len(runtime.machines)} machines, {len(alarms)} of them had an alarm")
     if runtime.values_held:
@@ -87,12 +89,12 @@ def score(
         raise DataError("no reading could be predicted; see above, and `edge info` for the channels this model takes")
 
 
-def _records(manifest: Manifest, history: tuple[str, ...], reader: str | None) -> Iterator[Record]:
-    """The rows of all files; a column that tells failures is not needed to predict them."""
-    spec = replace(manifest.project.data, failure=None)
-    chosen: Reader = READERS[reader or spec.reader]()
+def _records(manifest: Manifest, history: tuple[str, ...], reader: str | None) -> list[Record]:
+    """The rows of all files, machine by machine."""
+    data = manifest.project.data
+    chosen: Reader = READERS[reader or data.reader]()
     paths = [path for pattern in history for path in find(pattern, "HISTORY")]
-    return (record for path in paths for record in chosen.records(path, spec, manifest.project.channels))
+    return by_machine(chosen, paths, data, manifest.project.channels)
 
 
 def _json_line(write: Write, encode: Callable[[Prediction], bytes]) -> Callable[[Prediction], None]:

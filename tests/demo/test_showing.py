@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from edge.demo.picture import draw
-from edge.demo.road import Demo, walk
+from edge.demo.road import MARK, Demo, make_room, walk
 from edge.demo.screen import Lines, Terminal, bar, screen, sparkline
-from edge.demo.verdict import EARLY_ALARM, IN_TIME, MISSED, judge, summarise
+from edge.demo.verdict import EARLY_ALARM, IN_TIME, LATE_ALARM, MISSED, judge, summarise
 from edge.demo.watch import Heard
 from edge.errors import ProjectError
 from edge.spec import Project, load_project
@@ -56,6 +56,12 @@ def test_an_alarm_with_more_than_twice_its_level_left_is_early(project: Project)
     assert judge(heard(range(LIFE - 62, LIFE)), project, CAP).judgement == EARLY_ALARM
 
 
+def test_an_alarm_with_less_than_half_its_level_left_is_late(project: Project) -> None:
+    assert judge(heard(range(LIFE - 16, LIFE)), project, CAP).judgement == IN_TIME
+    assert judge(heard(range(LIFE - 15, LIFE)), project, CAP).judgement == LATE_ALARM
+    assert judge(heard(range(LIFE - 1, LIFE)), project, CAP).judgement == LATE_ALARM
+
+
 def test_the_error_is_against_the_capped_truth_of_warm_readings(project: Project) -> None:
     assert judge(heard(off=3.0), project, CAP).error == pytest.approx(3.0)
 
@@ -64,7 +70,7 @@ def test_the_summary_counts_machines_and_alarms(project: Project) -> None:
     fleet = [heard(range(170, LIFE)), heard(range(100, LIFE)), heard(range(100, 110)), heard()]
     summary = summarise([judge(one, project, CAP) for one in fleet])
     assert (summary.machines, summary.warned, summary.missed) == (4, 2, 2)
-    assert (summary.early, summary.withdrawn, summary.false) == (1, 1, 2)
+    assert (summary.late, summary.early, summary.withdrawn, summary.false) == (0, 1, 1, 2)
     assert (summary.lead_shortest, summary.lead_longest) == (29, 99)
 
 
@@ -125,6 +131,17 @@ def test_a_folder_with_a_strangers_files_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="no demo's"):
         walk(Demo(tmp_path), Console(file=io.StringIO()))
     assert (tmp_path / "thesis.txt").is_file()
+
+
+def test_an_earlier_demo_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    for kept in ("demo-1", "demo-2"):
+        make_room(folder)
+        (folder / "pumps.toml").write_text(f"mine, later in {kept}", encoding="utf-8")
+    make_room(folder)
+    assert {p.name for p in folder.iterdir()} == {MARK}
+    for kept in ("demo-1", "demo-2"):
+        assert (tmp_path / kept / "pumps.toml").read_text(encoding="utf-8") == f"mine, later in {kept}"
 
 
 def test_a_file_in_the_way_is_a_clear_error(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import EdgeError, ProjectError
+from edge.readers.base import find
 from edge.spec import flat, load_project, parse_project
 
 TEXT = """
@@ -50,6 +51,14 @@ def test_regime_columns_are_channels_after_the_signals(pump: Path) -> None:
 
 def test_paths_are_relative_to_the_project_file(pump: Path) -> None:
     assert load_project(pump).data.path == str(pump.parent / "history/*.csv")
+
+
+def test_a_folder_with_brackets_is_no_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "line[1]"
+    (folder / "history").mkdir(parents=True)
+    (folder / "pump.toml").write_text(TEXT)
+    (folder / "history" / "a.csv").write_text("")
+    assert find(load_project(folder / "pump.toml").data.path) == [folder / "history" / "a.csv"]
 
 
 def test_paths_expand_variables_with_defaults(pump: Path, monkeypatch: pytest.MonkeyPatch) -> None:

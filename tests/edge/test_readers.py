@@ -74,6 +74,12 @@ def test_a_text_declared_missing_is_missing(tmp_path: Path) -> None:
     assert value != value
 
 
+def test_a_number_declared_missing_is_missing(tmp_path: Path) -> None:
+    path = write(tmp_path, "machine,ts,a,b,failed\nm1,1,-999,3,0\n")
+    value = read(path, replace(SPEC, missing=("-999",)))[0].values[0]
+    assert value != value
+
+
 def test_each_file_may_be_one_machine(tmp_path: Path) -> None:
     path = write(tmp_path, "ts,a,b,failed\n1,2,3,0\n")
     assert read(path, replace(SPEC, machine="{file}"))[0].machine == "h"
@@ -95,6 +101,12 @@ def test_a_folder_and_an_empty_pattern_are_named(tmp_path: Path) -> None:
         find(str(tmp_path / "*.csv"))
 
 
+def test_a_file_whose_name_looks_like_a_pattern_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "pump[1].csv"
+    path.write_text("")
+    assert find(str(path)) == [path]
+
+
 def cmapss(tmp_path: Path, name: str, units: Sequence[int]) -> Path:
     path = tmp_path / name
     rows = [" ".join(map(str, (unit, cycle, *range(24)))) for unit in units for cycle in (1, 2, 3)]
@@ -105,7 +117,10 @@ def cmapss(tmp_path: Path, name: str, units: Sequence[int]) -> Path:
 def test_cmapss_training_units_fail_at_their_last_row(tmp_path: Path) -> None:
     path = cmapss(tmp_path, "train_FD009.txt", [1, 2])
     records = list(READERS["cmapss"]().records(path, SPEC, ("setting_2", "sensor_1")))
-    assert [(r.machine, r.ts, r.failed) for r in records][2:4] == [("FD009-1", 3.0, True), ("FD009-2", 1.0, False)]
+    assert [(r.machine, r.ts, r.failed) for r in records][2:4] == [
+        ("train_FD009-1", 3.0, True),
+        ("train_FD009-2", 1.0, False),
+    ]
     assert records[-1].failed and records[0].values == [1.0, 3.0]
 
 
@@ -114,7 +129,7 @@ def test_cmapss_test_units_are_cut_and_their_truth_lies_beside(tmp_path: Path) -
     (tmp_path / "RUL_FD009.txt").write_text("112\n98\n")
     reader = READERS["cmapss"]()
     assert not any(r.failed for r in reader.records(path, SPEC, ("sensor_1",)))
-    assert reader.remaining(path) == {"FD009-1": 112.0, "FD009-2": 98.0}
+    assert reader.remaining(path) == {"test_FD009-1": 112.0, "test_FD009-2": 98.0}
 
 
 def test_cmapss_says_which_columns_it_has(tmp_path: Path) -> None:
