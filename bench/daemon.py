@@ -2,9 +2,9 @@
 
 The echo is the least a Python program on MQTT can do: paho-mqtt with `loop_forever`, publishing each payload back
 unread. It gets everything the daemon gets: protocol 3.1.1, the same quality of service in both directions, TCP_NODELAY
-on its side and on the broker's, room for as many messages in flight, the same payloads at the same pace. Load goes to one
-for a few seconds, then to the other, and again, so that whatever else the machine does hits both. CPU is the kernel's
-count of time on a processor (`/proc/PID/task/*/schedstat`), latency is from the generator's send to its receipt.
+on its side and on the broker's, room for as many messages in flight, the same payloads at the same pace. Load goes to
+one for a few seconds, then to the other, and again, so that whatever else the machine does hits both. CPU is the
+kernel's count of time on a processor (`/proc/PID/task/*/schedstat`), latency from the generator's send to its receipt.
 
     python bench/daemon.py fd001.edge --rate 1000 --machines 50
 """

@@ -71,6 +71,7 @@ class Daemon:
         self._connections = 0
         self._said = ""
         self._status_at = 0.0
+        self._now = clock.monotonic()
         qos = manifest.project.mqtt.qos
         self._delivery = Delivery(runtime, link, store, settings.store, clock, health, qos)
 
@@ -93,14 +94,14 @@ class Daemon:
 
     def _turn(self) -> None:
         if not self._backlog:
-            until_status = max(0.0, self._status_at - self._clock.monotonic())
-            self._backlog.extend(self._link.poll(self._delivery.wait_s(until_status)))
+            self._backlog.extend(self._link.poll(self._delivery.wait_s(max(0.0, self._status_at - self._now))))
             self._watch_link()
         while self._backlog:
             self._take(self._backlog.popleft())
         self._delivery.confirm()
-        self._delivery.flush_if_due()
-        if self._clock.monotonic() >= self._status_at:
+        self._now = self._clock.monotonic()
+        self._delivery.flush_if_due(self._now)
+        if self._now >= self._status_at:
             self._publish_status("online")
 
     def _take(self, message: Message) -> None:

@@ -99,12 +99,12 @@ class Delivery:
             return longest_s
         return min(longest_s, max(0.0, self._since + self._settings.flush_s - self._clock.monotonic()))
 
-    def flush_if_due(self) -> None:
-        """Commit and acknowledge, if enough readings wait or the first has waited long enough."""
+    def flush_if_due(self, now: float) -> None:
+        """Commit and acknowledge, if enough readings wait or the first has waited long enough at `now`."""
         if self._since is None:
             return
         full = len(self._unacknowledged) >= self._settings.flush_readings
-        if full or self._clock.monotonic() >= self._since + self._settings.flush_s:
+        if full or now >= self._since + self._settings.flush_s:
             self.flush()
 
     def flush(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import select
 import socket
 import struct
@@ -15,7 +14,9 @@ from paho.mqtt import MQTTException
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
+from device.backoff import Pauses
 from device.clock import Clock
+from device.read_ahead import ReadAheadClient
 from device.settings import BrokerSettings
 from edge.errors import LinkError
 
@@ -26,6 +27,9 @@ MISC_EVERY_S = 1.0
 
 RECEIPT_BYTES = 4
 """Length of a PUBACK; everything else a broker says of its own accord is longer, but for the answer to a ping."""
+
+LATE_S = 0.1
+"""How late a receipt that nothing follows is noticed, or the last few bytes of a packet that came in two."""
 
 BATCH = 200
 """Packets read at one go before the daemon gets its turn."""
@@ -129,7 +133,7 @@ class MqttLink:
         self._receipts_wait = receipts_wait
         self._inbox: list[Message] = []
         self._confirmed: list[int] = []
-        self._pauses = _Pauses(settings.reconnect_max_s)
+        self._pauses = Pauses(FIRST_PAUSE_S, settings.reconnect_max_s)
         self._attempt_at = clock.monotonic()
         self._misc_at = 0.0
         self._refused: str | None = None
@@ -139,7 +143,7 @@ class MqttLink:
         self._poller = select.poll()
         self._polled = -1
         self._writing = False
-        self._client = mqtt.Client(
+        self._client = ReadAheadClient(
             CallbackAPIVersion.VERSION2,
             client_id,
             clean_session=not keep_session,
@@ -211,6 +215,8 @@ class MqttLink:
             self._writing = writing
             self._poller.modify(self._polled, select.POLLIN | select.POLLOUT if writing else select.POLLIN)
         try:
+            if self._receipts_wait:
+                timeout_s = min(timeout_s, LATE_S)
             events = self._poller.poll(max(0.0, timeout_s) * 1000)
             if not events or any(fd == self._polled and happened & ~select.POLLOUT for fd, happened in events):
                 self._read()
@@ -225,11 +231,12 @@ class MqttLink:
             self._lost(f"the connection to {self._where} broke: {_reason(error)}")
 
     def _read(self) -> None:
-        """Read what is there; the client itself reads one packet a call while it waits for no answers."""
+        """Read what has arrived; the client reads as many packets a call as it waits for receipts, at least one."""
         for _ in range(BATCH):
             if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 return
-            if not self._poller.poll(0):
+            sock: Any = self._client.socket()
+            if not sock.pending():
                 return
 
     def _reconnect(self, timeout_s: float) -> None:
@@ -298,23 +305,6 @@ class MqttLink:
 
     def _on_publish(self, _client: mqtt.Client, _data: Any, mid: int, _reason: ReasonCode, _properties: Any) -> None:
         self._confirmed.append(mid)
-
-
-class _Pauses:
-    """Exponential back-off with jitter, so that a hundred devices do not come back in the same second."""
-
-    def __init__(self, longest_s: float) -> None:
-        self._longest = longest_s
-        self._random = random.Random()
-        self.reset()
-
-    def reset(self) -> None:
-        self._pause = FIRST_PAUSE_S
-
-    def next(self) -> float:
-        pause = min(self._pause, self._longest)
-        self._pause = min(2 * self._pause, self._longest)
-        return pause * self._random.uniform(0.5, 1.5)
 
 
 def _reason(error: Exception) -> str:

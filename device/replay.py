@@ -11,14 +11,17 @@ import orjson
 
 from device.clock import Clock
 from device.link import Link
+from device.payload import REPAIRED
 from device.stop import Stop
 from device.topics import Template
 from edge.bundle import Bundle
 from edge.errors import DataError, LinkError
 from edge.readers import READERS
-from edge.readers.base import ABSENT, Reader, Record
+from edge.readers.base import ABSENT, Reader, Record, by_machine
 from edge.registry import suggest
 from edge.spec import DataSpec, MqttSpec, load_project
+
+REPAIR = orjson.dumps({"event": REPAIRED})
 
 OUTSTANDING = 100
 """Readings on their way before the next one waits for the broker's receipt."""
@@ -78,12 +81,14 @@ def numeric_columns(path: Path) -> tuple[str, ...]:
 
 
 def load(histories: Sequence[Path], source: Source, machines: Sequence[str] = ()) -> list[Record]:
-    """The rows of all files in time order; equal times in the order of files and rows. `machines` picks some.
+    """The rows of all files in time order; equal times in the order of machines. `machines` picks some.
 
-    Raises DataError for a file that cannot be read, or a machine that is in none.
+    Raises DataError for a file that cannot be read, a machine that is in none, or a name that no topic can carry.
     """
-    rows = [row for path in histories for row in source.reader.records(path, source.data, source.channels)]
+    rows = by_machine(source.reader, histories, source.data, source.channels)
     known = list(dict.fromkeys(row.machine for row in rows))
+    for name in known:
+        Template(source.mqtt.readings).check(name)
     for name in machines:
         if name not in known:
             raise DataError(f"no history has a machine `{name}`{suggest(name, known)}")
@@ -109,19 +114,26 @@ def publish(
 ) -> Replayed:
     """Publish `rate` readings a second in all (0: as fast as the broker takes them) until done or `stop`.
 
-    Waits for the broker's receipt of every reading. Raises LinkError where the broker cannot be reached at the start;
-    a connection that breaks later is made again.
+    A machine that failed is then repaired: the control event follows its last reading, as it would in the plant. Waits
+    for the broker's receipt of every message. Raises LinkError where the broker cannot be reached at the start; a
+    connection that breaks later is made again.
     """
-    topics = Template(source.mqtt.readings)
+    topics, control = Template(source.mqtt.readings), Template(source.mqtt.control)
     _connect(link, stop)
     waiting: set[int] = set()
     seen: set[str] = set()
-    sent, told, started = 0, 0, clock.monotonic()
+    events: set[int] = set()
+    sent, told, said, started = 0, 0, "", clock.monotonic()
 
     def serve(seconds: float) -> None:
-        nonlocal told
+        nonlocal told, said
         link.poll(seconds)
-        waiting.difference_update(link.confirmed())
+        confirmed = link.confirmed()
+        waiting.difference_update(confirmed)
+        events.difference_update(confirmed)
+        if link.error != said and not link.connected:
+            advance(0, link.error)
+        said = link.error
         done = sent - len(waiting)
         if done > told:
             advance(done - told, "")
@@ -137,7 +149,9 @@ def publish(
         waiting.add(link.publish(topics.topic(record.machine), payload, qos))
         seen.add(record.machine)
         sent += 1
-    while waiting and not stop.requested:
+        if record.failed:
+            events.add(link.publish(control.topic(record.machine), REPAIR, 1))
+    while (waiting or events) and not stop.requested:
         serve(IDLE_S)
     done = sent - len(waiting)
     return Replayed(done, len(seen), round(clock.monotonic() - started, 3), done == len(records))

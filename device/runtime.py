@@ -59,11 +59,12 @@ class Runtime:
                 return _not_newer(ts, one.ts)
         again = gap is not None and gap > self._timing.max_gap_s and self._timing.on_gap == "reset"
         base = self._new() if again else one
-        x, held = array("f", values), base.held[:]
-        replaced = clean(x, held, self._limits)
-        if replaced == len(x):
+        # Cleaned in double precision, as histories are: 99.9 is not above a limit of 99.9, its float32 is.
+        taken, held = list(values), base.held[:]
+        replaced = clean(taken, held, self._limits)
+        if replaced == len(taken):
             return Rejected(Reason.NO_VALUE, "no channel has a plausible value")
-        y = self.backend.step(x, base.state)
+        y = self.backend.step(array("f", taken), base.state)
         if y is None:
             return Rejected(Reason.NOT_FINITE, "the model's answer is not finite")
         if again:
@@ -81,15 +82,15 @@ class Runtime:
         return Prediction(ts, machine, one.seq, outputs, alarm, warm, rounded, self.model)
 
     def reset(self, machine: str) -> bool:
-        """The machine was repaired: forget its state, alarm and held values, but neither its last `ts` nor its `seq`.
+        """The machine was repaired: forget all but its `seq`. False where the machine is not known.
 
-        Keeping `ts` keeps a redelivered old reading out. False where the machine is not known.
+        Its last `ts` is forgotten too, which frees a machine whose clock once ran ahead.
         """
         one = self.machines.get(machine)
         if one is None:
             return False
         fresh = self._new()
-        one.state, one.held, one.readings, one.alarm = fresh.state, fresh.held, 0, fresh.alarm
+        one.state, one.held, one.ts, one.readings, one.alarm = fresh.state, fresh.held, None, 0, fresh.alarm
         return True
 
     def snapshot(self, machine: str) -> bytes:

@@ -40,13 +40,14 @@ class BrokerSettings:
 class StoreSettings:
     """Where states are kept and how often. `folder` empty: `$STATE_DIRECTORY`, else `~/.local/state/edge`.
 
-    States and predictions are committed together once `flush_readings` readings wait, or the oldest has waited
-    `flush_s`. States of other models are dropped after `keep_days`.
+    States and predictions are committed together once `flush_readings` readings wait (a broker holds back at 20
+    unacknowledged ones, some earlier), or the oldest has waited `flush_s`. States of other models are dropped after
+    `keep_days`.
     """
 
     folder: str = ""
-    flush_s: float = 0.05
-    flush_readings: int = 10
+    flush_s: float = 0.02
+    flush_readings: int = 16
     keep_days: float = 30.0
 
 

@@ -111,8 +111,10 @@ class Store:
         try:
             with self._db:
                 self._db.executemany("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?)", saved)
-                self._db.executemany("INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?)", added)
-                self._db.executemany("DELETE FROM outbox WHERE model = ? AND machine = ? AND seq = ?", done)
+                if added:
+                    self._db.executemany("INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?)", added)
+                if done:
+                    self._db.executemany("DELETE FROM outbox WHERE model = ? AND machine = ? AND seq = ?", done)
         except sqlite3.DatabaseError as error:
             raise StoreFull(f"states cannot be saved ({error}); free space on the device, predictions go on") from error
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from edge.errors import DataError
+
 MACHINE = "{machine}"
+
+_FORBIDDEN = frozenset("/+#")
 
 LONGEST = 128
 """Characters of a machine's name; longer ones are refused."""
@@ -16,6 +20,14 @@ class Template:
         self._before, _, self._after = text.partition(MACHINE)
         self.filter = f"{self._before}+{self._after}"
         """What to subscribe to."""
+
+    def check(self, machine: str) -> None:
+        """Raises DataError for a name that no topic can carry."""
+        if self.machine(self.topic(machine)) != machine:
+            raise DataError(
+                f"a machine called {machine!r} has no topic: a name is printable, without / + #, and at most {LONGEST} "
+                "characters; rename it in the history"
+            )
 
     def topic(self, machine: str) -> str:
         """The topic of one machine."""
@@ -31,4 +43,4 @@ class Template:
         if not topic.startswith(self._before) or not topic.endswith(self._after):
             return None
         name = topic[len(self._before) : len(topic) - len(self._after)]
-        return name if "/" not in name and len(name) <= LONGEST and name.isprintable() else None
+        return name if not _FORBIDDEN.intersection(name) and len(name) <= LONGEST and name.isprintable() else None

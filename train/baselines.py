@@ -74,7 +74,7 @@ Late = Callable[[History, np.random.Generator], tuple[History, int]]
 def _fitted(project: Project, task: Task, parts: Split, statistics: Statistics, late: Late | None) -> Predict:
     """A ridge, scaled on training machines, its penalty chosen by validation machines, then fitted to both.
 
-    Lives that did not fail are left out: a square loss knows no bounds.
+    Censored lives are left out: a square loss knows no bounds.
     """
     from sklearn.linear_model import Ridge
     from sklearn.pipeline import make_pipeline
@@ -85,7 +85,7 @@ def _fitted(project: Project, task: Task, parts: Split, statistics: Statistics, 
 
     def rows_of(histories: Sequence[History]) -> tuple[Rows, Rows]:
         rows, wanted = [], []
-        for history in (h for h in histories if h.failed):
+        for history in (h for h in histories if task.truth(h) is not None):
             shown = [(history, len(history))] if late is None else [(history, len(history)), late(history, rng)]
             rows += [statistics(one, scaler)[:first] for one, first in shown]
             wanted += [task.labels(one).value[:first] for one, first in shown]

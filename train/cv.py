@@ -54,7 +54,7 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
             seconds.append(fitted.cpu_seconds)
             models: dict[str, Predict] = {names[0]: lambda h, by=fitted.predictor: predict(by, h)}  # type: ignore[misc]
             models |= {name: fitted_by(project, task, parts) for name, fitted_by in BASELINES.items()}
-            judges = [h for h in held if h.failed]
+            judges = [h for h in held if task.truth(h) is not None]
             for question, (starts, each, mid_life) in QUESTIONS.items():
                 drawn = cuts(judges, FOLD_SEED, starts, each, project.timing.warm_up_readings, mid_life)
                 asked[question][0].extend(judges[c.index] for c in drawn)

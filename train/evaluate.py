@@ -36,7 +36,7 @@ class Figure:
     @property
     def value(self) -> float:
         """The figure over all machines."""
-        return float(self._over(self.costs.sum(keepdims=True), self.counts.sum(keepdims=True))[0])
+        return float(self.measure.over(self.costs.sum(keepdims=True), self.counts.sum(keepdims=True))[0])
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -62,10 +62,7 @@ class Figure:
     def _resampled(self) -> Costs:
         # Same seed, same number of machines: the same draws for every model, which makes differences paired.
         drawn = np.random.default_rng(0).integers(0, len(self.costs), (DRAWS, len(self.costs)))
-        return self._over(self.costs[drawn].sum(1), self.counts[drawn].sum(1))
-
-    def _over(self, costs: Costs, counts: Costs) -> Costs:
-        return costs if self.measure.total == "sum" else np.sqrt(costs / np.maximum(counts, 1.0))
+        return self.measure.over(self.costs[drawn].sum(1), self.counts[drawn].sum(1))
 
 
 @dataclass(frozen=True)
@@ -97,8 +94,8 @@ def judge(task: Task, histories: Sequence[History], predict: Predict) -> Judged:
     truths = [truth_of(task, h) for h in known]
     figures = {}
     for measure in task.measures:
-        at = [task.judged(h) if measure.at == "judged" else range(len(h)) for h in known]
-        pairs = [(p[list(i)], t[list(i)]) for p, t, i in zip(predictions, truths, at, strict=True)]
+        at = [task.asked(measure, h) for h in known]
+        pairs = [(p[i], t[i]) for p, t, i in zip(predictions, truths, at, strict=True)]
         figures[measure.key] = tally(measure, known, [p for p, _ in pairs], [t for _, t in pairs])
     headline = task.measures[0]
     asked = [(i, at) for i, h in enumerate(known) for at in task.judged(h)]

@@ -150,17 +150,14 @@ class Exam:
             marks = [torch.arange(len(h)) >= first for h, first in zip(group, warm, strict=True)]
             asked = torch.nn.utils.rnn.pad_sequence(marks, batch_first=True)
             truth = np.concatenate([truth_of(task, h)[first:] for h, first in zip(group, warm, strict=True)])
-            self.batches.append((pad(lessons(group, task, scaler)).x, asked, truth.astype(np.float64)))
+            self.batches.append((pad(lessons(group, task, scaler)).x, asked, truth))
 
     def error(self, family: nn.Module) -> float:
-        """Root of the mean cost of the task's first measure, in its unit."""
+        """The task's first measure, in its unit."""
         family.eval()
         with torch.no_grad():
-            costs = [
-                self.task.measures[0].cost(self.task.units(family(x))[asked].numpy().astype(np.float64), truth)
-                for x, asked, truth in self.batches
-            ]
-        return float(np.sqrt(np.concatenate(costs).mean()))
+            answers = [self.task.units(family(x))[asked].numpy() for x, asked, _ in self.batches]
+        return self.task.measures[0].figure(answers, [truth for _, _, truth in self.batches])
 
 
 @contextmanager

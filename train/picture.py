@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.spec import Project
-from train.data.history import History
+from train.data.history import History, machines
 from train.evaluate import Judged, truth_of
 from train.tasks.base import Array, Task
 
@@ -66,7 +66,8 @@ def _lives(axes: Axes, task: Task, histories: Sequence[History], predictions: Se
     axes.fill_between(middle, low, high, color=MODEL, alpha=0.18, linewidth=0, label="80 % of the readings")
     axes.plot(middle, half, color=MODEL, linewidth=2.2, label=f"{model}, median")
     axes.set(xlim=(top, 0), ylim=(0, highest * 1.06), xlabel=f"true {unit} left", ylabel=f"predicted {unit} left")
-    _title(axes, f"{len(known)} machines it never saw, on their way to failure")
+    judged = [h for h in histories if task.judged(h)]
+    _title(axes, f"{len(machines(judged))} machines it never saw, on their way to failure")
     axes.grid(color=GRID, linewidth=0.7)
     axes.legend(frameon=False, loc="lower left")
 

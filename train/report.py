@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from edge.spec import Project
 from edge.table import render
-from train.data.history import machines
+from train.data.history import History, machines
 from train.data.split import Split
 from train.evaluate import Figure, Judged
 from train.fit import Fitted
+from train.tasks.base import Task
 
 
 def report_of(project: Project, fitted: Fitted, parts: Split, judged: dict[str, Judged]) -> dict[str, Any]:
@@ -21,7 +23,7 @@ def report_of(project: Project, fitted: Fitted, parts: Split, judged: dict[str, 
         "options": dict(project.model.options),
         "weights": sum(p.numel() for p in family.parameters()),
         "seed": project.train.seed,
-        "cut_offs": sum(len(fitted.predictor.task.judged(h)) for h in parts.test),
+        "cut_offs": _cut_offs(fitted.predictor.task, parts.test),
         "machines": {name: len(machines(getattr(parts, name))) for name in ("train", "validation", "test")},
         "fit": {
             "epochs": fitted.epochs,
@@ -34,6 +36,24 @@ def report_of(project: Project, fitted: Fitted, parts: Split, judged: dict[str, 
         "models": {name: of.plain() for name, of in judged.items()},
         "verdict": verdict({name: of.headline for name, of in judged.items()}),
     }
+
+
+def _cut_offs(task: Task, histories: Sequence[History]) -> dict[str, int]:
+    """How many lives that ran to failure were judged, at how many cut-offs in all, and how many records at their end."""
+    drawn = [len(task.judged(h)) for h in histories if h.failed]
+    return {
+        "lives": len(drawn),
+        "drawn": sum(drawn),
+        "last": sum(len(task.judged(h)) for h in histories if not h.failed),
+    }
+
+
+def _asked(cut_offs: dict[str, int]) -> str:
+    """What the cut-offs are, as half a sentence."""
+    lives, drawn, last = (cut_offs[key] for key in ("lives", "drawn", "last"))
+    parts = [f"{drawn} drawn in {lives} lives that ran to failure"] if drawn else []
+    parts += [f"the last reading of {last} records that end before it"] if last else []
+    return f"{drawn + last} cut-offs: {' and '.join(parts)}"
 
 
 def verdict(figures: dict[str, Figure]) -> str:
@@ -61,8 +81,9 @@ def render_report(report: dict[str, Any]) -> str:
     options = "".join(f" {key}={value}" for key, value in report["options"].items())
     head = [
         f"{report['project']}: {report['model']}{options}, {report['weights']} weights, seed {report['seed']}",
-        f"{count['train']} machines taught, {count['validation']} told when to stop, {count['test']} were held out and "
-        f"judged at {report['cut_offs']} cut-offs",
+        f"{count['train']} machines taught, {count['validation']} told when to stop, {count['test']} were held out",
+        f"judged at {_asked(report['cut_offs'])}",
+        "ridges learn from those that told when to stop, too, once these have chosen the penalty",
         f"{fit['epochs']} epochs (best {fit['best_epoch']}), {fit['cpu_seconds']:.0f} CPU seconds",
     ]
     models = report["models"]

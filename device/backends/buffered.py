@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Bound = tuple[list[Floats], list[Floats], Callable[[], Any]]
 
+SMALL = 64
+"""Up to this many values adding them up in Python is cheaper than asking numpy for a product."""
+
 
 class BufferedBackend(Backend):
     """Copies a machine's state into the engine's memory, runs one step, and copies the next state out again.
@@ -42,8 +45,9 @@ class BufferedBackend(Backend):
         self._x, self._y = _view(inputs[0]), _view(outputs[0])
         self._y_bytes = self._y.cast("B")
         self._before, self._after = [_view(i) for i in inputs[1:]], [_view(o) for o in outputs[1:]]
-        # The next state is asked too, because a bad one would answer badly for ever.
-        self._quiet, self._products = _products(outputs[1:])
+        # The next state is asked too whether it is finite, because a bad one would answer badly for ever.
+        self._small = [view for view in self._after if len(view) <= SMALL]
+        self._quiet, self._products = _products([o for o in outputs[1:] if o.size > SMALL])
 
     @abstractmethod
     def _bind(self, inputs: Sequence[str], outputs: Sequence[str]) -> Bound:
@@ -66,6 +70,9 @@ class BufferedBackend(Backend):
         self._invoke()
         if not isfinite(sum(self._y)):
             return None
+        for view in self._small:
+            if not isfinite(sum(view)):
+                return None
         for dot, zeros in self._products:
             if self._quiet(dot, zeros) != 0.0:
                 return None

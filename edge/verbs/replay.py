@@ -66,8 +66,6 @@ def replay(
     if as_json:
         click.echo(json.dumps(asdict(done)))
     else:
-        speed = done.readings / max(done.seconds, 1e-9)
-        click.echo(
-            f"{done.readings} readings of {done.machines} machines in {done.seconds:.1f} s ({speed:.0f} a second)"
-        )
+        speed = f" ({done.readings / done.seconds:.0f} a second)" if done.seconds > 0 else ""
+        click.echo(f"{done.readings} readings of {done.machines} machines in {done.seconds:.1f} s{speed}")
     return 0 if done.complete else INTERRUPTED

@@ -185,11 +185,20 @@ def test_a_repaired_machine_starts_anew_without_losing_count(bundle: Bundle) -> 
     assert served.reset("a") and not served.reset("nobody")
     row = readings(1, 4)[0].tolist()
     fresh = runtime(bundle).feed("a", 0.0, row)
-    after = served.feed("a", 121.0, row)
+    served.restore("a", served.snapshot("a"))
+    after = served.feed("a", 101.0, row)
     assert isinstance(after, Prediction) and isinstance(fresh, Prediction)
     assert after.outputs == fresh.outputs
-    assert (after.seq, after.warm) == (21, False)
-    assert rejected(served.feed("a", 110.0, row)) == Reason.LATE
+    assert (after.seq, after.warm, after.gap_s) == (21, False, None)
+
+
+def test_a_value_at_its_limit_is_taken_here_as_in_training(workshop: Workshop, tmp_path: Path) -> None:
+    signals = {"vibration": {"max": 99.9}, "temperature": {}, "pressure": {}}
+    served = runtime(workshop.pack(tmp_path / "limit.edge", signals=signals))
+    feed(served, "a", 1)
+    served.feed("a", 200.0, [99.9, 50.0, 2.0])
+    assert served.values_held == 0
+    assert served.machines["a"].held[0] == pytest.approx(99.9)
 
 
 def test_the_channels_are_the_tiny_models() -> None:

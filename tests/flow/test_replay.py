@@ -101,9 +101,46 @@ def test_replayed_readings_are_predicted(
     wait_for("all predictions", lambda: len(listener.messages) == 60)
 
 
+@pytest.mark.parametrize("name", ["p/1", "p+1", "#", "a\tb"])
+def test_a_machine_that_no_topic_can_carry_is_named(tmp_path: Path, name: str) -> None:
+    file = history(tmp_path / "h.csv", machines=1)
+    file.write_text(file.read_text().replace("m0", name))
+    status, _, err = replay(str(file), "--broker", "127.0.0.1:1")
+    assert status == 3
+    assert f"a machine called {name!r} has no topic" in err
+
+
+def test_behind_a_failure_the_machine_is_repaired(
+    bundle: Bundle, broker: Broker, listen: Callable[..., Listener], serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    listener = listen("plant/+/health")
+    serve(bundle.path, broker).ready()
+    file = tmp_path / "h.csv"
+    rows = [[f"{value:.4f}" for value in row] for row in readings(6, seed=1).tolist()]
+    lines = [",".join(["m", str(t), *rows[t % 6], str(t == 5)]) for t in range(12)]
+    file.write_text("\n".join([",".join(("machine", "ts", *CHANNELS, "failed")), *lines]) + "\n")
+    project = project_file(tmp_path, failure="failed")
+    assert replay(str(file), "--broker", broker.url, "--rate", "0", "--project", str(project))[0] == 0
+    wait_for("all predictions", lambda: len(listener.messages) == 12)
+    told = [orjson.loads(payload) for _, payload, _ in listener.messages]
+    assert [one["rul"] for one in told[6:]] == [one["rul"] for one in told[:6]]
+    assert [one["seq"] for one in told] == list(range(1, 13))
+
+
 def test_a_history_without_numbers_is_named(tmp_path: Path) -> None:
     file = tmp_path / "h.csv"
     file.write_text("machine,ts,comment\nm,1,fine\n")
     status, _, err = replay(str(file), "--broker", "127.0.0.1:1")
     assert status == 3
     assert "has no column of numbers beside machine and ts" in err
+
+
+def project_file(folder: Path, failure: str) -> Path:
+    """The tiny bundle's project as a file, with a failure column."""
+    signals = "\n".join(f"{name} = {{}}" for name in CHANNELS)
+    path = folder / "tiny.toml"
+    path.write_text(
+        f'[project]\nname = "tiny"\n[data]\npath = "h.csv"\nfailure = "{failure}"\n[signals]\n{signals}\n'
+        '[task]\nkind = "rul"\n'
+    )
+    return path

@@ -1,10 +1,15 @@
-"""From the project's files to histories: rows grouped by machine, put in order, cleaned, cut into lives."""
+"""From the project's files to histories: rows grouped by machine, put in order, cleaned, cut into lives.
+
+What counts as a reading, and where the memory of a machine ends, is what it is on a device: a row without a usable
+value is no reading, and a gap that resets a machine's state there begins a new history here. What is left until the
+failure is counted through such gaps; a censored life bounds each of its stretches by that stretch alone.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,7 +20,7 @@ from edge.errors import DataError
 from edge.readers import READERS
 from edge.readers.base import Reader, Record, find
 from edge.spec import Project
-from train.data.history import History
+from train.data.history import History, machines
 
 
 @dataclass
@@ -37,15 +42,15 @@ def gather_test(project: Project) -> Gathered | None:
 
 
 def check_apart(training: Sequence[History], test: Sequence[History]) -> None:
-    """Raises DataError where a test machine's readings are training readings too: same name, times and values."""
-    seen = {(h.machine, ts, x.tobytes()) for h in training for ts, x in zip(h.ts, h.x, strict=True)}
-    for h in test:
-        shared = sum((h.machine, ts, x.tobytes()) in seen for ts, x in zip(h.ts, h.x, strict=True))
-        if shared * 2 > len(h):
-            raise DataError(
-                f"machine `{h.machine}` is in data.test with readings that data.path holds too; "
-                "a test on training readings proves nothing, so take them out of one of the two"
-            )
+    """Raises DataError where a machine is in both: one that was learnt from proves nothing about machines never seen."""
+    known = set(machines(training))
+    both = [name for name in machines(test) if name in known]
+    if both:
+        more = f" and {len(both) - 1} more are" if len(both) > 1 else " is"
+        raise DataError(
+            f"machine `{both[0]}`{more} in data.path and in data.test; a test on machines that were learnt from proves "
+            "nothing, so take them out of one of the two, or rename them where they are different machines"
+        )
 
 
 def _gather(project: Project, pattern: str, key: str) -> Gathered:
@@ -58,19 +63,31 @@ def _gather(project: Project, pattern: str, key: str) -> Gathered:
         left.update(reader.remaining(path))
     gathered = Gathered([])
     replaced: Counter[str] = Counter()
+    limits = limits_of(project.channels, project.signals)
+    empty = 0
     for machine, records in rows.items():
-        ordered = _in_order(machine, records, gathered.notes)
+        ordered, without = _in_order(machine, records, limits, gathered.notes)
+        empty += without
         if len(ordered) < 2:
-            gathered.notes.append(f"machine `{machine}` has a single reading ({_place(ordered[0])}); it is left out")
+            has, place = ("a single", ordered[0]) if ordered else ("no usable", records[0])
+            gathered.notes.append(f"machine `{machine}` has {has} reading ({_place(place)}); it is left out")
             continue
         lives = list(_lives(machine, ordered, gathered.notes))
-        for number, life in enumerate(lives):
-            last = number == len(lives) - 1
-            beyond = left.get(machine) if last else None
-            gathered.histories.append(_history(project, machine, number, life, beyond, replaced))
+        stretches = [
+            s for life in lives for s in _stretches(project, life, left.get(machine) if life is lives[-1] else None)
+        ]
+        kept = [s for s in stretches if len(s[0]) > 1]
+        if len(kept) < len(stretches):
+            alone = _rows_were(len(stretches) - len(kept))
+            gathered.notes.append(f"machine `{machine}`: {alone} alone between two gaps; left out")
+        for number, (stretch, beyond) in enumerate(kept):
+            gathered.histories.append(_history(project, machine, number, stretch, beyond, replaced))
+    if empty:
+        gathered.notes.append(f"{_rows_were(empty)} without a usable value in any channel in {key}; left out")
     if not gathered.histories:
+        why = f" ({_rows_were(empty)} without a value inside min … max in any channel)" if empty else ""
         raise DataError(
-            f"`{key}` = `{pattern}` holds no machine with two readings or more; nothing can be learnt from it"
+            f"`{key}` = `{pattern}` holds no machine with two readings or more{why}; nothing can be learnt from it"
         )
     _judge_channels(project, gathered, replaced, key)
     return gathered
@@ -84,14 +101,31 @@ def _place(record: Record) -> str:
     return f"{record.source}, line {record.line}"
 
 
-def _in_order(machine: str, records: list[Record], notes: list[str]) -> list[Record]:
-    """Sorted by time, one record a moment: the first one stays, and a failure that any of them reports stays too."""
+Limits = Sequence[tuple[float, float]]
+
+
+def _empty(record: Record, limits: Limits) -> bool:
+    """Has it no usable value? A device rejects such a reading."""
+    return not any(low <= value <= high for value, (low, high) in zip(record.values, limits, strict=True))
+
+
+def _in_order(machine: str, records: list[Record], limits: Limits, notes: list[str]) -> tuple[list[Record], int]:
+    """Readings sorted by time, one a moment, and how many rows were none because they are empty.
+
+    The first row of a moment stays, and a failure that any of them reports stays too. One that an empty row reports
+    ends the life at the reading before it.
+    """
     back = next((b for a, b in pairwise(records) if a.source == b.source and b.ts < a.ts), None)
     if back is not None:
         notes.append(f"machine `{machine}`: time runs backwards at {_place(back)}; its readings were sorted by time")
     kept: list[Record] = []
-    same = different = 0
-    for record in sorted(records, key=lambda r: r.ts):
+    empty = same = different = 0
+    for record in sorted(records, key=lambda r: (r.ts, _empty(r, limits))):
+        if _empty(record, limits):
+            empty += 1
+            if record.failed and kept:
+                kept[-1] = replace(kept[-1], failed=True)
+            continue
         if not kept or record.ts > kept[-1].ts:
             kept.append(record)
             continue
@@ -101,13 +135,13 @@ def _in_order(machine: str, records: list[Record], notes: list[str]) -> list[Rec
         else:
             different += 1
         if record.failed and not first.failed:
-            kept[-1] = Record(first.machine, first.ts, first.values, True, first.source, first.line)
+            kept[-1] = replace(first, failed=True)
     if same:
         notes.append(f"machine `{machine}`: {_rows_were(same)} repeated and counted once")
     if different:
         again = f"{_rows_were(different)} given a second time with other values"
         notes.append(f"machine `{machine}`: {again}; the first in the file counts")
-    return kept
+    return kept, empty
 
 
 def _rows_were(n: int) -> str:
@@ -144,6 +178,18 @@ def _lives(machine: str, records: list[Record], notes: list[str]) -> Iterator[li
         notes.append(f"machine `{machine}`: {lives} a single reading; left out")
 
 
+def _stretches(project: Project, life: list[Record], left: float | None) -> Iterator[tuple[list[Record], float | None]]:
+    """A life cut where a device forgets, each stretch with what is left behind it; `left` is that of a life that did
+    not fail, where known.
+    """
+    timing = project.timing
+    longest = timing.max_gap_s if timing.on_gap == "reset" else np.inf
+    starts = [0, *(i for i, (a, b) in enumerate(pairwise(life), start=1) if b.ts - a.ts > longest)]
+    left = 0.0 if life[-1].failed else left
+    for start, stop in pairwise([*starts, len(life)]):
+        yield life[start:stop], None if left is None else left + len(life) - stop
+
+
 def _history(
     project: Project, machine: str, life: int, records: list[Record], left: float | None, replaced: Counter[str]
 ) -> History:
@@ -156,15 +202,8 @@ def _history(
         if clean(values, held, limits):
             replaced.update(c for c, was, now in zip(channels, record.values, values, strict=True) if was != now)
         rows.append(values)
-    failed = records[-1].failed
-    return History(
-        machine,
-        life,
-        np.array([r.ts for r in records], np.float64),
-        np.array(rows, np.float32),
-        failed,
-        0.0 if failed else left,
-    )
+    ts = np.array([r.ts for r in records], np.float64)
+    return History(machine, life, ts, np.array(rows, np.float32), records[-1].failed, left)
 
 
 def _judge_channels(project: Project, gathered: Gathered, replaced: Counter[str], key: str) -> None:

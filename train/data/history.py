@@ -1,4 +1,4 @@
-"""One life of one machine in memory."""
+"""One life of one machine in memory, or a stretch of it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class History:
-    """Readings of one life in time order.
+    """Readings in time order that one state runs through: a life, or a stretch of it behind a gap at which a device
+    forgets (`timing.on_gap = "reset"`).
 
-    `x` [T, C] float32 in the sensors' units, missing values already held (see `edge.clean`), NaN only before a
-    channel's first good value; `ts` [T] seconds, strictly increasing. `failed`: the last reading is the failure,
-    otherwise the life is censored. `left`: readings truly left after the last one, where known (0 for a failed life),
-    else None.
+    `life` counts the histories of one machine. `x` [T, C] float32 in the sensors' units, missing values already held
+    (see `edge.clean`), NaN only before a channel's first good value; `ts` [T] seconds, strictly increasing. `failed`:
+    the last reading is the failure. `left`: readings truly left after the last one, where known (0 where it failed,
+    those of the stretches behind it where they led to a failure), else None: the life is censored.
     """
 
     machine: str

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edge.errors import DataError
 from edge.spec import Project
 from train.data.history import History
 
@@ -63,8 +64,14 @@ class Scaler(nn.Module):
 
     @classmethod
     def fit(cls, histories: Sequence[History], project: Project) -> Scaler:
-        """A scaler fitted on these histories (training machines only). Every channel needs one good value."""
+        """A scaler fitted on these histories (training machines only). Raises DataError for a channel without a value."""
         x = np.concatenate([h.x for h in histories]).astype(np.float64)
+        for channel, silent in zip(project.channels, np.isnan(x).all(0), strict=True):
+            if silent:
+                raise DataError(
+                    f"column `{channel}` has no usable value on any training machine, only on machines held out; "
+                    f"add histories that have one, or take `{channel}` out of the project file"
+                )
         mean = np.nanmean(x, axis=0)
         scale = _inverse(np.nanstd(x, axis=0), x)
         columns = [project.channels.index(c) for c in project.regime.columns]

@@ -35,7 +35,7 @@ def split(histories: Sequence[History], project: Project, test: Sequence[History
         raise DataError("`train.test_share` is 0 and `data.test` names no file: nothing would be held back to judge by")
     shares = {"validation": spec.validation_share, "test": 0.0 if test is not None else spec.test_share}
     parts = _deal(histories, list(shares.values()), spec.seed)
-    failed = {h.machine for h in histories if h.failed}
+    failed = _ended(histories)
     for part, (name, share) in zip(parts, {**shares, "training": 1.0}.items(), strict=True):
         if share and not failed & part:
             raise DataError(
@@ -49,7 +49,7 @@ def split(histories: Sequence[History], project: Project, test: Sequence[History
 
 def folds(histories: Sequence[History], count: int, seed: int) -> Iterator[tuple[list[History], list[History]]]:
     """`count` times (others, this fold); every machine is in exactly one fold. Raises DataError for too few."""
-    failed = {h.machine for h in histories if h.failed}
+    failed = _ended(histories)
     if len(failed) < 2 * count:
         raise DataError(
             f"{count} folds need {2 * count} machines that ran to failure, here are {len(failed)}; ask for fewer"
@@ -63,10 +63,15 @@ def folds(histories: Sequence[History], count: int, seed: int) -> Iterator[tuple
         )
 
 
+def _ended(histories: Sequence[History]) -> set[str]:
+    """Machines of which it is known when they failed."""
+    return {h.machine for h in histories if h.left is not None}
+
+
 def _order(histories: Sequence[History], seed: int) -> list[str]:
     """All machines, shuffled; those that failed first, so that dealing in turn spreads both kinds evenly."""
     rng = np.random.default_rng(seed)
-    failed = {h.machine for h in histories if h.failed}
+    failed = _ended(histories)
     groups = [[m for m in machines(histories) if (m in failed) == kind] for kind in (True, False)]
     return [group[i] for group in groups for i in rng.permutation(len(group))]
 
@@ -74,7 +79,7 @@ def _order(histories: Sequence[History], seed: int) -> list[str]:
 def _deal(histories: Sequence[History], shares: Sequence[float], seed: int) -> list[set[str]]:
     """Machines for each share in turn, and last for all that remain; a share above 0 gets one machine at least."""
     order = _order(histories, seed)
-    failed = {h.machine for h in histories if h.failed}
+    failed = _ended(histories)
     groups = [[m for m in order if (m in failed) == kind] for kind in (True, False)]
     parts: list[set[str]] = [set() for _ in shares]
     rest: set[str] = set()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edge.errors import DataError
 from edge.spec import AlarmSpec
 from train.data.history import History
 
@@ -53,13 +54,23 @@ class Measure:
     total: Literal["root mean", "sum"] = "root mean"
     at: Literal["judged", "every"] = "judged"
 
+    def over(self, costs: Costs, counts: Costs) -> Costs:
+        """Figures of `costs`, each the sum of `counts` of them; both have the same shape."""
+        return costs if self.total == "sum" else np.sqrt(costs / np.maximum(counts, 1.0))
+
+    def figure(self, predicted: Sequence[Array], truths: Sequence[Array]) -> float:
+        """One figure of pairs of predictions and truths, [N, O] each."""
+        pairs = zip(predicted, truths, strict=True)
+        costs = np.concatenate([self.cost(p.astype(np.float64), t.astype(np.float64)) for p, t in pairs])
+        return float(self.over(costs.sum(keepdims=True), np.array([float(len(costs))]))[0])
+
 
 class Task(ABC):
     """What is predicted.
 
     `outputs` is the table of outputs (name, unit), `measures` what predictions are judged by, the headline first. A
     history is judged at its last reading where the truth beyond it is known, and at random cut-offs where it ran to
-    failure (the last reading of a life says nothing: there the answer is always zero).
+    failure (the last reading of a life says nothing: there the answer is always zero). All of these are its cut-offs.
     """
 
     Options: ClassVar[type[TaskOptions]] = TaskOptions
@@ -101,9 +112,23 @@ class Task(ABC):
     def judged(self, history: History) -> list[int]:
         """The readings a history is judged at; empty where the truth is not known."""
 
-    @abstractmethod
+    def asked(self, measure: Measure, history: History) -> list[int]:
+        """The readings at which `measure` is taken; empty where the truth is not known."""
+        judged = self.judged(history)
+        return list(range(len(history))) if judged and measure.at == "every" else judged
+
     def error(self, histories: Sequence[History], predictions: Sequence[Array]) -> float:
-        """The headline error of predictions [T, O], over the histories whose truth is known; lower is better.
+        """The first measure of predictions [T, O], over the histories whose truth is known; lower is better.
 
         Raises DataError where the truth of none is known.
         """
+        headline = self.measures[0]
+        predicted, truths = [], []
+        for history, found in zip(histories, predictions, strict=True):
+            at, truth = self.asked(headline, history), self.truth(history)
+            if at and truth is not None:
+                predicted.append(found[at])
+                truths.append(truth[at])
+        if not truths:
+            raise DataError(UNKNOWN)
+        return headline.figure(predicted, truths)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from edge.errors import DataError, ProjectError
+from edge.errors import ProjectError
 from edge.registry import suggest
 from edge.spec import AlarmSpec
 from train.data.history import History
-from train.tasks.base import UNKNOWN, Array, Costs, Labels, Measure, Task, TaskOptions
+from train.tasks.base import Array, Costs, Labels, Measure, Task, TaskOptions
 
 CUT_OFFS = 10
 """Random cut-offs at which a held-out life that ran to failure is judged."""
@@ -24,7 +23,6 @@ CUT_LEAST = 10
 
 CUT_SEED = 20
 """Seed of those cut-offs: the same for every model that is ever compared."""
-
 
 USUAL_CAP = 125.0
 """The cap of the literature on C-MAPSS, at which the NASA score is the published one."""
@@ -62,18 +60,19 @@ class RemainingUsefulLife(Task):
                 reach = f"0 to task.cap = {options.cap:g} {options.unit}"
                 raise ProjectError(f"`alarm.{key}` is {level:g}, but predictions go from {reach}")
         self.outputs = (("rul", options.unit),)
+        score = "NASA score" if options.cap == USUAL_CAP else f"NASA score, scaled to cap {options.cap:g}"
         self.measures = (
-            Measure("capped", "RMSE capped, last reading", options.unit, self._capped),
-            Measure("raw", "RMSE raw, last reading", options.unit, _raw),
-            Measure("score", "NASA score", "", self._score, "sum"),
+            Measure("capped", "RMSE capped, at cut-offs", options.unit, self._capped),
+            Measure("raw", "RMSE raw, at cut-offs", options.unit, _raw),
+            Measure("score", score, "", self._score, "sum"),
             Measure("every", "RMSE capped, every reading", options.unit, self._capped, at="every"),
         )
 
     def labels(self, history: History) -> Labels:
-        """Failed: min(left, cap), exact below the cap. Censored: at least the readings seen behind each one."""
-        behind = np.arange(len(history) - 1, -1, -1, dtype=np.float32)
+        """Its end known: min(left, cap), exact below the cap. Censored: at least the readings seen behind each one."""
+        behind = np.arange(len(history) - 1, -1, -1) + (history.left or 0.0)
         value = np.minimum(behind, self.options.cap).astype(np.float32)
-        censored = (value >= self.options.cap) | (not history.failed)
+        censored = (value >= self.options.cap) | (history.left is None)
         # "at least 0 left" is known of every machine; it would only dilute the mean.
         weight = np.where(censored & (value <= 0), 0.0, 1.0).astype(np.float32)
         return Labels(value[:, None], weight[:, None], censored)
@@ -105,17 +104,6 @@ class RemainingUsefulLife(Task):
             return [len(history) - 1]
         rng = np.random.default_rng([CUT_SEED, zlib.crc32(history.machine.encode()), history.life])
         return sorted(int(i) for i in rng.integers(min(CUT_LEAST, len(history) - 1), len(history), CUT_OFFS))
-
-    def error(self, histories: Sequence[History], predictions: Sequence[Array]) -> float:
-        """Capped RMSE at the readings that are judged."""
-        squares: list[float] = []
-        for history, predicted in zip(histories, predictions, strict=True):
-            truth, at = self.truth(history), self.judged(history)
-            if truth is not None:
-                squares += self._capped(predicted[at].astype(np.float64), truth[at].astype(np.float64)).tolist()
-        if not squares:
-            raise DataError(UNKNOWN)
-        return float(np.sqrt(np.mean(squares)))
 
     def _capped(self, predicted: Costs, truth: Costs) -> Costs:
         return _raw(predicted, np.minimum(truth, self.options.cap))
