@@ -168,10 +168,14 @@ class Daemon:
         except DataError as error:
             self._health.reject(Reason.PAYLOAD, machine, str(error))
             return
-        if self._known(machine) and self._runtime.reset(machine):
-            self._health.events += 1
+        if not self._known(machine):
+            return
+        self._health.events += 1
+        if self._runtime.reset(machine):
             self._delivery.changed(machine)
             self._log.info("%s: repaired, starts anew", machine)
+        else:
+            self._log.info("%s: repaired; nothing was known of it", machine)
 
     def _known(self, machine: str) -> bool:
         """Take up the machine's saved state if this is its first message; False where there is no room for another."""
@@ -219,12 +223,14 @@ class Daemon:
         """What has arrived is answered and committed; what arrives from now on stays with the broker."""
         while self._backlog:
             self._take(self._backlog.popleft())
+        self._delivery.insist()
         self._delivery.flush()
         self._publish_status("stopped")
         deadline = self._clock.monotonic() + FAREWELL_S
         while self._link.connected and self._delivery.unconfirmed and self._clock.monotonic() < deadline:
             self._link.poll(GLANCE_S)
             self._delivery.confirm()
+        self._delivery.insist()
         self._delivery.flush()
         self._log.info(
             "stopped: %d readings, %d predictions, %d machines",

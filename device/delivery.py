@@ -116,6 +116,10 @@ class Delivery:
         waiting, self._unacknowledged = self._unacknowledged, []
         self._link.acknowledge(waiting)
 
+    def insist(self) -> None:
+        """There is no later: the next flush tries the disk again, however recently it was full."""
+        self._retry_at = 0.0
+
     def _begin(self) -> None:
         if self._since is None:
             self._since = self._clock.monotonic()
@@ -133,7 +137,7 @@ class Delivery:
             self._health.store_error = str(error)
             self._health.error("", str(error))
             return
-        self._health.store_error = ""
+        self._health.store_error = self._store.warning
         self._stored.update(fresh)
         self._changed.clear()
         self._fresh.clear()

@@ -117,7 +117,8 @@ class MqttLink:
         keep_session: bool = True,
         receipts_wait: bool = False,
     ) -> None:
-        """`subscriptions` are (filter, QoS). `poll`, which also connects, returns when `wake_fd` becomes readable.
+        """`subscriptions` are (filter, QoS). `poll` returns once when `wake_fd` becomes readable; an attempt to connect
+        is not cut short by it.
 
         With `keep_session` the broker keeps what we were not there to read. With `receipts_wait` a lone receipt does
         not end a `poll`, but is taken with whatever comes next or at the timeout: half the wake-ups of a daemon that
@@ -138,6 +139,7 @@ class MqttLink:
         self._misc_at = 0.0
         self._refused: str | None = None
         self._broken = False
+        self._answered = False
         self._since = 0.0
         self._id = client_id
         self._poller = select.poll()
@@ -218,6 +220,11 @@ class MqttLink:
             if self._receipts_wait:
                 timeout_s = min(timeout_s, LATE_S)
             events = self._poller.poll(max(0.0, timeout_s) * 1000)
+            if self._wake_fd is not None and any(fd == self._wake_fd for fd, _ in events):
+                # It stays readable, and has said all it has to say: whoever polls on wants to wait for the broker.
+                self._poller.unregister(self._wake_fd)
+                self._wake_fd = None
+                events = []
             if not events or any(fd == self._polled and happened & ~select.POLLOUT for fd, happened in events):
                 self._read()
             if self._client.want_write():
@@ -226,6 +233,9 @@ class MqttLink:
             if now >= self._misc_at:
                 self._misc_at = now + MISC_EVERY_S
                 self._client.loop_misc()
+            if not self._answered and now >= self._since + CONNECT_TIMEOUT_S:
+                self._broken = True
+                self._lost(f"{self._where} takes connections but does not answer; is this an MQTT port?")
         except BROKEN as error:
             self._broken = True
             self._lost(f"the connection to {self._where} broke: {_reason(error)}")
@@ -245,8 +255,9 @@ class MqttLink:
             fds = [] if self._wake_fd is None else [self._wake_fd]
             select.select(fds, [], [], min(pause, timeout_s))
             return
-        self._broken = False
+        self._broken = self._answered = False
         try:
+            self._since = self._clock.monotonic()
             self._client.connect(self._settings.host, self._settings.port, self._settings.keepalive_s)
         except (OSError, ValueError) as error:
             self._lost(f"{self._where} cannot be reached ({_reason(error)}); trying again until it can")
@@ -270,6 +281,7 @@ class MqttLink:
             self._poller.register(self._wake_fd, select.POLLIN)
 
     def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _more: Any) -> None:
+        self._answered = True
         if reason.is_failure:
             who = f"user `{self._settings.user}`" if self._settings.user else "an anonymous client"
             self.error = f"{self._where} refuses {who}: {reason}; check --broker and --password-file"
@@ -286,7 +298,10 @@ class MqttLink:
             client.subscribe(self._subscriptions)
 
     def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, _reason: Any, _properties: Any) -> None:
-        if not self.connected:  # refused: what to say, and when to come back, is known already
+        if not self._answered:
+            self._lost(f"{self._where} closed the connection before it answered; is this an MQTT port?")
+            return
+        if not self.connected:  # refused: what to say is known already
             self._attempt_at = self._clock.monotonic() + self._pauses.next()
             return
         lasted = self._clock.monotonic() - self._since

@@ -15,7 +15,7 @@ from device.link import MqttLink, Will
 from device.payload import encode_status
 from device.runtime import Runtime
 from device.settings import DeviceSettings, client_id, password, store_folder
-from device.stop import on_signals
+from device.stop import Stop, on_signals
 from device.store import Store
 from device.topics import Template
 from edge.bundle import Bundle
@@ -29,6 +29,11 @@ def serve(path: Path, settings: DeviceSettings, backend: str, recipe: str) -> No
     The golden vectors are replayed before anything else. Raises BundleError where they disagree, ProjectError for
     settings, DataError for a store that cannot be opened, LinkError where the broker refuses us at the start.
     """
+    with on_signals() as stop:
+        _serve(path, settings, backend, recipe, stop)
+
+
+def _serve(path: Path, settings: DeviceSettings, backend: str, recipe: str, stop: Stop) -> None:
     log = logging.getLogger("edge.run")
     bundle = Bundle.open(path)
     project, model = bundle.manifest.project, bundle.manifest.model
@@ -68,12 +73,11 @@ def serve(path: Path, settings: DeviceSettings, backend: str, recipe: str) -> No
         health.store_error = store.warning
         health.error("", store.warning)
     try:
-        with on_signals() as stop:
-            link = MqttLink(settings.broker, name, secret, subscriptions, will, clock, stop.fd, receipts_wait=True)
-            try:
-                Daemon(Runtime(bundle, engine), topics, link, store, settings, clock, health, log).run(stop)
-            finally:
-                link.close()
+        link = MqttLink(settings.broker, name, secret, subscriptions, will, clock, stop.fd, receipts_wait=True)
+        try:
+            Daemon(Runtime(bundle, engine), topics, link, store, settings, clock, health, log).run(stop)
+        finally:
+            link.close()
     finally:
         store.close()
 

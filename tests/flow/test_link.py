@@ -73,6 +73,22 @@ def test_a_broker_that_talks_nonsense_is_tried_again(answer: bytes) -> None:
         link.close()
 
 
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_a_port_that_is_no_brokers_is_named(answer: bytes) -> None:
+    with server(answer) as (port, _):
+        link = link_to(port)
+        wait_for("a line", lambda: link.poll(QUICK) or link.error)
+        assert f"127.0.0.1:{port}" in link.error
+
+
+def test_a_port_that_never_answers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("device.link.CONNECT_TIMEOUT_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        link = link_to(silent.getsockname()[1])
+        wait_for("a line", lambda: link.poll(QUICK) or link.error)
+        assert "does not answer; is this an MQTT port?" in link.error
+
+
 def test_a_refusal_after_having_been_accepted_is_no_reason_to_stop(make_broker: Callable[..., Broker]) -> None:
     broker = make_broker(("robin", "secret")).start()
     link = link_to(broker.port, "robin", "secret")
