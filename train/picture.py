@@ -21,6 +21,9 @@ MODEL, OTHERS = "#0f766e", ("#d97706", "#9ca3af", "#7c3aed")
 TOP = 0.99
 """Quantile of the truth at which the left panel ends: what lies beyond says no more."""
 
+LOWEST = 1e-6
+"""Top of an axis on which everything is zero."""
+
 
 def picture(
     project: Project, task: Task, histories: Sequence[History], predictions: Sequence[Array], judged: dict[str, Judged]
@@ -53,7 +56,7 @@ def _lives(axes: Axes, task: Task, histories: Sequence[History], predictions: Se
     unit = task.outputs[0][1]
     known = [(truth_of(task, h)[:, 0], p[:, 0]) for h, p in zip(histories, predictions, strict=True) if task.judged(h)]
     truth, predicted = (np.concatenate([pair[i] for pair in known]) for i in (0, 1))
-    top, highest = float(np.quantile(truth, TOP)), float(predicted.max())
+    top, highest = max(float(np.quantile(truth, TOP)), 1.0), max(float(predicted.max()), LOWEST)
     for t, p in known:
         axes.plot(t, p, color=MODEL, alpha=max(0.06, min(0.5, 12 / len(known))), linewidth=0.9)
     ideal = np.linspace(0, top, 200)
@@ -62,7 +65,8 @@ def _lives(axes: Axes, task: Task, histories: Sequence[History], predictions: Se
     bins = np.digitize(truth, edges)
     at = [i for i in range(1, len(edges)) if (bins == i).sum() > 2]
     middle = [(edges[i - 1] + edges[i]) / 2 for i in at]
-    low, half, high = np.array([np.percentile(predicted[bins == i], [10, 50, 90]) for i in at]).T
+    # A few short lives fill no bin; their lines alone are then the picture.
+    low, half, high = np.array([np.percentile(predicted[bins == i], [10, 50, 90]) for i in at]).reshape(-1, 3).T
     axes.fill_between(middle, low, high, color=MODEL, alpha=0.18, linewidth=0, label="80 % of the readings")
     axes.plot(middle, half, color=MODEL, linewidth=2.2, label=f"{model}, median")
     axes.set(xlim=(top, 0), ylim=(0, highest * 1.06), xlabel=f"true {unit} left", ylabel=f"predicted {unit} left")

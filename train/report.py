@@ -39,13 +39,10 @@ def report_of(project: Project, fitted: Fitted, parts: Split, judged: dict[str, 
 
 
 def _cut_offs(task: Task, histories: Sequence[History]) -> dict[str, int]:
-    """How many lives that ran to failure were judged, at how many cut-offs in all, and how many records at their end."""
+    """Lives that ran to failure, the cut-offs drawn in them, and the records that were judged at their last reading."""
     drawn = [len(task.judged(h)) for h in histories if h.failed]
-    return {
-        "lives": len(drawn),
-        "drawn": sum(drawn),
-        "last": sum(len(task.judged(h)) for h in histories if not h.failed),
-    }
+    last = sum(len(task.judged(h)) for h in histories if not h.failed)
+    return {"lives": len(drawn), "drawn": sum(drawn), "last": last}
 
 
 def _asked(cut_offs: dict[str, int]) -> str:
@@ -62,16 +59,18 @@ def verdict(figures: dict[str, Figure]) -> str:
     best = min(baselines, key=lambda name: figures[name].value)
     gain, low, high = figures[best].less(figures[model])
     unit = figures[model].measure.unit
-    interval = f"95 % interval {low:+.2f} to {high:+.2f} {unit}".rstrip()
-    proved = low > 0 or high < 0
+    alone = len(figures[model].machines) == 1
+    interval = "no interval" if alone else f"95 % interval {low:+.2f} to {high:+.2f} {unit}".rstrip()
+    proved = not alone and (low > 0 or high < 0)
+    doubt = "one machine proves nothing" if alone else "the interval holds zero"
     if gain > 0 and proved:
         return f"{model} beats the best baseline, {best}, by {gain:.2f} {unit} ({interval})."
     if gain > 0:
         return (
             f"{model} is {gain:.2f} {unit} better than the best baseline, {best}, "
-            f"but these machines do not prove it: the interval holds zero ({interval})."
+            f"but that is not proved: {doubt} ({interval})."
         )
-    tail = "." if proved else ", though the interval holds zero."
+    tail = "." if proved else f", though {doubt}."
     return f"The baseline wins: {best} is {-gain:.2f} {unit} better than {model} (gain of {model}: {interval}){tail}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,9 @@ from edge.errors import ProjectError
 from edge.spec import parse_project
 from train.build import build_task
 from train.data.history import History
+from train.evaluate import judge
 from train.tasks import TASKS
-from train.tasks.base import Task
+from train.tasks.base import Array, Task
 
 TABLE = {"project": {"name": "t"}, "data": {"path": "x"}, "signals": {"a": {}}}
 
@@ -57,6 +60,15 @@ def test_the_truth_has_no_error(task: Task) -> None:
     known = [life for life in LIVES if task.judged(life)]
     right = [task.labels(life).value if life.failed else task.truth(life) for life in known]
     assert task.error(known, [r for r in right if r is not None]) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_error_is_the_first_measure_and_what_a_report_shows(task: Task) -> None:
+    known = [life for life in LIVES if task.judged(life)]
+
+    def wrong(histories: Sequence[History]) -> list[Array]:
+        return [np.full((len(h), len(task.outputs)), 3.0, np.float32) for h in histories]
+
+    assert task.error(known, wrong(known)) == pytest.approx(judge(task, known, wrong).headline.value)
 
 
 def test_the_loss_is_finite_and_teaches(task: Task) -> None:

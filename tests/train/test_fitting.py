@@ -16,7 +16,8 @@ from train.build import build_family, build_task
 from train.data.batches import epoch, lessons
 from train.data.history import History
 from train.data.scale import Scaler
-from train.fit import Fitted, fit
+from train.evaluate import truth_of
+from train.fit import Exam, Fitted, fit
 from train.infer import READINGS, grouped, predict
 
 
@@ -94,6 +95,20 @@ def test_it_stops_when_validation_machines_see_no_progress() -> None:
     hopeless = project(train={"epochs": 50, "patience": 2, "learning_rate": 1e-12})
     found = fit(hopeless, fleet(4), fleet(2, seed=1), told=lambda done, error: told.append(done))
     assert found.epochs < 50 and told == list(range(1, found.epochs + 1))
+
+
+@pytest.mark.parametrize("key", ["capped", "score"])
+def test_early_stopping_makes_one_figure_as_the_measure_says(key: str) -> None:
+    class Nothing(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(*x.shape[:2], 1)
+
+    task, histories = build_task(project()), fleet(3)
+    task.measures = tuple(m for m in task.measures if m.key == key)
+    exam = Exam(project(), histories, task, Scaler(2), np.random.default_rng(0), 0)
+    truths = [truth_of(task, h)[2:].astype(float) for h in histories]
+    costs = np.concatenate([task.measures[0].cost(0 * truth, truth) for truth in truths])
+    assert exam.error(Nothing()) == pytest.approx(costs.sum() if key == "score" else np.sqrt(costs.mean()))
 
 
 def test_censored_lives_change_what_is_learnt() -> None:

@@ -136,11 +136,72 @@ def test_a_missing_test_file_says_which_key(tmp_path: Path) -> None:
         gather_test(project(tmp_path / "*.csv", data={"test": str(tmp_path / "none.csv")}))
 
 
-def test_a_test_on_training_readings_is_refused(tmp_path: Path) -> None:
+def test_a_test_on_training_machines_is_refused_however_little_they_share(tmp_path: Path) -> None:
     found = gathered(tmp_path, ["p1,0,0,20,1", "p1,1,0,21,2", "p1,2,0,22,3"]).histories
-    with pytest.raises(DataError, match=r"`p1` is in data\.test"):
-        check_apart(found, [found[0].window(0, 2)])
-    check_apart(found, gathered(tmp_path, ["p1,7,0,20,1", "p1,8,0,21,2"]).histories)
+    with pytest.raises(DataError, match=r"`p1` is in data\.path and in data\.test"):
+        check_apart(found, gathered(tmp_path, ["p0,0,0,20,1", "p0,1,0,21,2", "p1,7,0,20,1", "p1,8,0,21,2"]).histories)
+    check_apart(found, gathered(tmp_path, ["p2,0,0,20,1", "p2,1,0,21,2"]).histories)
+
+
+def test_a_row_without_a_usable_value_is_no_reading(tmp_path: Path) -> None:
+    found = gathered(tmp_path, ["p1,0,0,,nan", "p1,1,0,20,1", "p1,2,0,999,inf", "p1,3,0,,2", "p2,0,0,,1", "p2,1,0,5,"])
+    assert [h.ts.tolist() for h in found.histories] == [[1, 3], [0, 1]]
+    assert [n for n in found.notes if "without a usable value" in n] == [
+        "2 readings were without a usable value in any channel in data.path; left out"
+    ]
+    assert any("`temp` 2, `flow` 1" in n for n in found.notes)
+
+
+def test_a_failure_that_an_empty_row_reports_ends_the_life_before_it(tmp_path: Path) -> None:
+    rows = ["p1,0,0,20,1", "p1,1,0,21,2", "p1,2,0,,", "p1,3,1,,", "p1,4,1,22,3", "p1,5,0,20,1", "p1,6,0,20,2"]
+    found = gathered(tmp_path, rows).histories
+    assert [(h.ts.tolist(), h.failed, h.left) for h in found] == [([0, 1], True, 0.0), ([5, 6], False, None)]
+
+
+def test_of_two_rows_at_one_moment_the_one_with_values_counts(tmp_path: Path) -> None:
+    found = gathered(tmp_path, ["p1,0,0,20,1", "p1,1,1,,", "p1,1,0,21,2"]).histories
+    assert found[0].x[:, 0].tolist() == [20, 21] and found[0].failed
+
+
+def test_limits_that_no_reading_meets_are_named(tmp_path: Path) -> None:
+    signals = {"temp": {"min": 500, "max": 600}, "flow": {"min": 500, "max": 600}}
+    with pytest.raises(DataError, match="3 readings were without a value inside min … max"):
+        gathered(tmp_path, ["p1,0,0,20,1", "p1,1,0,21,2", "p2,0,0,21,2"], signals=signals)
+
+
+RESET = {"timing": {"max_gap_s": 5, "on_gap": "reset"}}
+GAPS = [f"p1,{ts},{int(ts == 31)},{'' if ts == 10 else 20},{ts}" for ts in (0, 1, 6, 10, 20, 25, 30, 31)]
+
+
+def test_a_gap_that_resets_a_device_begins_a_new_history_and_what_is_left_runs_on(tmp_path: Path) -> None:
+    found = gathered(tmp_path, [*GAPS, "p1,40,0,20,1", "p1,50,0,20,1", "p1,51,0,20,1"], **RESET)
+    assert [(h.ts.tolist(), h.life, h.failed, h.left) for h in found.histories] == [
+        ([0, 1, 6, 10], 0, False, 4.0),
+        ([20, 25, 30, 31], 1, True, 0.0),
+        ([50, 51], 2, False, None),
+    ]
+    assert any("1 reading was alone between two gaps" in n for n in found.notes)
+
+
+def test_nothing_is_held_across_a_gap_that_resets(tmp_path: Path) -> None:
+    rows = ["p1,0,0,20,1", "p1,1,0,20,2", "p1,10,0,,3", "p1,11,0,,4"]
+    assert np.isnan(gathered(tmp_path, rows, **RESET).histories[1].x[:, 0]).all()
+
+
+def test_a_gap_is_measured_between_usable_readings(tmp_path: Path) -> None:
+    rows = ["p1,0,0,20,1", "p1,1,0,20,2", "p1,4,0,,", "p1,8,0,20,3", "p1,9,0,20,3"]
+    assert [h.ts.tolist() for h in gathered(tmp_path, rows, **RESET).histories] == [[0, 1], [8, 9]]
+
+
+def test_a_gap_that_is_held_cuts_nothing(tmp_path: Path) -> None:
+    found = gathered(tmp_path, GAPS, timing={"max_gap_s": 5, "on_gap": "hold"})
+    assert [len(h) for h in found.histories] == [8]
+
+
+def test_what_a_float32_cannot_hold_is_held_as_implausible(tmp_path: Path) -> None:
+    found = gathered(tmp_path, ["p1,0,0,20,1", "p1,1,0,21,1e39", "p1,2,0,22,-1e300", "p1,3,0,23,4"])
+    assert found.histories[0].x[:, 1].tolist() == [1, 1, 1, 4]
+    assert any("`flow` 2" in n for n in found.notes)
 
 
 ROW = st.tuples(

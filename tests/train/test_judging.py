@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,11 +22,11 @@ from train.baselines import (
     ridge,
     window_statistics,
 )
-from train.build import build_task
+from train.build import build_predictor, build_task
 from train.data.history import History
 from train.data.scale import Scaler
 from train.data.split import Cut, Split
-from train.evaluate import Figure, ask, judge, tally
+from train.evaluate import Figure, Predict, ask, judge, tally
 from train.report import verdict
 from train.tasks.base import Array, Measure
 
@@ -103,8 +105,49 @@ def test_the_verdict_says_when_the_baseline_wins_and_when_nothing_is_proved() ->
     close = figure(list(noise[::-1] * 0.999))
     assert verdict({"gru": bad, "ridge": good}).startswith("The baseline wins: ridge is")
     assert verdict({"gru": good, "ridge": bad, "constant": bad}).startswith("gru beats the best baseline, ridge, by")
-    assert "do not prove it" in verdict({"gru": close, "ridge": good})
+    assert "not proved: the interval holds zero" in verdict({"gru": close, "ridge": good})
     assert "though the interval holds zero" in verdict({"gru": good, "ridge": close})
+
+
+def test_one_machine_proves_nothing() -> None:
+    assert "one machine proves nothing (no interval)" in verdict({"gru": figure([1.0]), "ridge": figure([2.0])})
+    assert "one machine proves nothing" in verdict({"gru": figure([2.0]), "ridge": figure([1.0])})
+
+
+def changed(histories: Sequence[History]) -> list[History]:
+    """The same lives with other readings."""
+    return [replace(h, x=h.x[::-1] * 7 + 3) for h in histories]
+
+
+def test_machines_held_out_teach_neither_the_scaler_nor_the_constant() -> None:
+    table = {"project": {"name": "t"}, "data": {"path": "x"}, "signals": {"a": {}, "b": {}}}
+    regimes = parse_project({**table, "task": {"kind": "rul"}, "regime": {"columns": ["b"], "count": 3}})
+    parts = Split(fleet(6, 0.0), fleet(3, 0.0, seed=1), fleet(3, 0.0, seed=2))
+    other = Split(parts.train, changed(parts.validation)[:2], changed(parts.test)[:1])
+    for of in (project(), regimes):
+        task, unseen = build_task(of), fleet(2, 0.0, seed=3)
+        predictors = [build_predictor(of, Scaler.fit(p.train, of)) for p in (parts, other)]
+        first, second = (p.scaler.state_dict() for p in predictors)
+        assert all(torch.equal(first[name], second[name]) for name in first)
+        for a, b in zip(constant(of, task, parts)(unseen), constant(of, task, other)(unseen), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("fitted_by", [ridge, life_ridge])
+def test_test_machines_teach_no_ridge_and_validation_machines_do(fitted_by: Callable[..., Predict]) -> None:
+    parts = Split(fleet(6, 0.0), fleet(3, 0.0, seed=1), fleet(3, 0.0, seed=2))
+    others = [replace(parts, test=changed(parts.test)[:1]), replace(parts, validation=changed(parts.validation))]
+    task, unseen = build_task(project()), fleet(1, 0.0, seed=3)
+    was, tested, validated = (fitted_by(project(), task, p)(unseen)[0] for p in (parts, *others))
+    np.testing.assert_array_equal(was, tested)
+    assert not np.array_equal(was, validated)
+
+
+def test_ridges_learn_from_the_stretches_that_lead_to_a_failure() -> None:
+    task, whole = build_task(project()), fleet(8, 0.0)
+    parts = Split([h.window(0, len(h) - 5) for h in whole], fleet(3, 0.0, seed=1), [])
+    errors = [task.error(whole, fitted_by(project(), task, parts)(whole)) for fitted_by in (ridge, constant)]
+    assert errors[0] < 0.3 * errors[1]
 
 
 def test_statistics_never_look_ahead_and_fit_their_definition() -> None:

@@ -39,10 +39,10 @@ def test_labels_of_a_failed_life_count_down_from_the_cap() -> None:
     assert labels.weight.all()
 
 
-def test_what_is_left_of_a_cut_record_never_teaches() -> None:
-    known, unknown = (task().labels(life(13, failed=False, left=left)) for left in (3.0, None))
-    np.testing.assert_array_equal(known.value, unknown.value)
-    np.testing.assert_array_equal(known.weight, unknown.weight)
+def test_a_stretch_of_a_failed_life_teaches_what_was_left_of_the_whole() -> None:
+    whole, stretch = task().labels(life(13)), task().labels(life(13).window(2, 9))
+    for of_life, of_stretch in zip(*([vars(labels).values() for labels in (whole, stretch)]), strict=True):
+        np.testing.assert_array_equal(of_life[2:9], of_stretch)
 
 
 def test_a_censored_life_teaches_a_lower_bound_only() -> None:
@@ -108,6 +108,11 @@ def test_the_nasa_score_punishes_being_late_more() -> None:
     score = next(m for m in task(cap=125).measures if m.key == "score")
     early, late = (float(score.cost(np.array([[50.0 + d]]), np.array([[50.0]]))[0]) for d in (-13.0, 10.0))
     assert early == pytest.approx(np.e - 1) and late == pytest.approx(np.e - 1)
+
+
+def test_a_scaled_nasa_score_says_so() -> None:
+    names = [next(m.name for m in task(cap=cap).measures if m.key == "score") for cap in (125, 60)]
+    assert names == ["NASA score", "NASA score, scaled to cap 60"]
 
 
 def test_the_nasa_score_stays_finite_whatever_a_life_is_counted_in() -> None:

@@ -115,7 +115,9 @@ def test_stepping_a_loaded_run_equals_its_forward(folder: Path, run: Run) -> Non
 def test_people_get_a_report_and_a_picture(folder: Path, run: Run) -> None:
     made = folder / "runs" / "pump"
     text = (made / "report.txt").read_text()
-    assert "RMSE capped, last reading" in text and "NASA score" in text and "only 30 seen" in text
+    assert "RMSE capped, at cut-offs" in text and "NASA score, scaled to cap 20" in text and "only 30 seen" in text
+    assert "judged at 20 cut-offs: 20 drawn in 2 lives that ran to failure" in text
+    assert "ridges learn from those that told when to stop, too" in text
     assert run.report["verdict"] in text and "ridge" in text and "constant" in text
     assert (made / "predictions.png").read_bytes().startswith(b"\x89PNG")
     assert left_behind(folder) == [] and sorted(p.name for p in (folder / "runs").iterdir()) == ["pump"]
@@ -259,3 +261,34 @@ def test_what_cannot_be_done_ends_in_one_clear_line(
     told = capsys.readouterr()
     assert says in told.err and "Traceback" not in told.err and told.out == ""
     assert not (folder / "r").exists()
+
+
+@pytest.mark.parametrize("family", ["gru"], indirect=True)
+@pytest.mark.parametrize(
+    ("fleet", "says"),
+    [
+        ("30f", "1 of 1 machines ran to failure"),
+        ("30f 30f", "2 of 2 machines ran to failure"),
+        ("30c 30c 30c 30c", "0 of 4 machines ran to failure"),
+        ("30c 30c 30c 30f", "1 of 4 machines ran to failure"),
+        ("30f 30f 30f", None),
+        ("30f 30f 30f 30f", None),
+        ("2f 2f 2f", None),
+        ("30f 30f 30f 1c 2c 2c", None),
+    ],
+)
+def test_the_smallest_fleets_train_or_end_in_one_clear_line(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fleet: str,
+    says: str | None,
+) -> None:
+    rows = ["pump,ts,failed,wear,noise,load"]
+    for pump, (steps, end) in enumerate((int(life[:-1]), life[-1]) for life in fleet.split()):
+        rows += [f"p{pump},{t},{int(end == 'f' and t == steps - 1)},{t - steps},{t % 3},0" for t in range(steps)]
+    (folder / "history.csv").write_text("\n".join(rows) + "\n")
+    status = edge(monkeypatch, "train", folder / "pump.toml", "-o", folder / "runs" / "a")
+    told = capsys.readouterr()
+    assert status == (3 if says else 0) and "Traceback" not in told.err
+    assert (says or "") in told.err and (folder / "runs").exists() == (says is None)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from edge.errors import DataError
 from edge.spec import Project, parse_project
 from train.data.history import History, inputs
 from train.data.scale import Scaler
@@ -106,6 +107,12 @@ def test_missing_beginnings_are_filled_with_the_training_mean() -> None:
     filled = inputs(history(x), scaler.fill)
     assert filled.dtype == np.float32
     np.testing.assert_array_equal(filled, [[3.0, 1.0], [2.0, 1.5], [4.0, 1.25]])
+
+
+def test_a_channel_that_only_held_out_machines_have_is_named_with_the_way_out() -> None:
+    x = np.array([[1.0, np.nan], [2.0, np.nan]])
+    with pytest.raises(DataError, match=r"`b` has no usable value on any training machine.*take `b` out"):
+        Scaler.fit([history(x)], project())
 
 
 def test_only_buffers_so_that_nothing_is_learnt() -> None:

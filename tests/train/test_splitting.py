@@ -76,6 +76,14 @@ def test_too_few_machines_are_an_error_that_says_so(failed: int, tables: dict[st
         split(fleet(failed, 10), project(**tables))
 
 
+def test_a_share_that_cannot_help_is_not_offered() -> None:
+    with pytest.raises(DataError) as few:
+        split(fleet(2), project())
+    with pytest.raises(DataError) as shares:
+        split(fleet(4), project(validation_share=0.5, test_share=0.5))
+    assert "lower train" not in str(few.value) and "lower train.validation_share" in str(shares.value)
+
+
 def test_folds_hold_every_machine_once_and_share_none() -> None:
     histories = fleet(11, 7)
     held = []

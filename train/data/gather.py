@@ -42,7 +42,7 @@ def gather_test(project: Project) -> Gathered | None:
 
 
 def check_apart(training: Sequence[History], test: Sequence[History]) -> None:
-    """Raises DataError where a machine is in both: one that was learnt from proves nothing about machines never seen."""
+    """Raises DataError where a machine is in both."""
     known = set(machines(training))
     both = [name for name in machines(test) if name in known]
     if both:
@@ -73,14 +73,8 @@ def _gather(project: Project, pattern: str, key: str) -> Gathered:
             gathered.notes.append(f"machine `{machine}` has {has} reading ({_place(place)}); it is left out")
             continue
         lives = list(_lives(machine, ordered, gathered.notes))
-        stretches = [
-            s for life in lives for s in _stretches(project, life, left.get(machine) if life is lives[-1] else None)
-        ]
-        kept = [s for s in stretches if len(s[0]) > 1]
-        if len(kept) < len(stretches):
-            alone = _rows_were(len(stretches) - len(kept))
-            gathered.notes.append(f"machine `{machine}`: {alone} alone between two gaps; left out")
-        for number, (stretch, beyond) in enumerate(kept):
+        stretches = _stretches(project, machine, lives, left.get(machine), gathered.notes)
+        for number, (stretch, beyond) in enumerate(stretches):
             gathered.histories.append(_history(project, machine, number, stretch, beyond, replaced))
     if empty:
         gathered.notes.append(f"{_rows_were(empty)} without a usable value in any channel in {key}; left out")
@@ -178,16 +172,25 @@ def _lives(machine: str, records: list[Record], notes: list[str]) -> Iterator[li
         notes.append(f"machine `{machine}`: {lives} a single reading; left out")
 
 
-def _stretches(project: Project, life: list[Record], left: float | None) -> Iterator[tuple[list[Record], float | None]]:
-    """A life cut where a device forgets, each stretch with what is left behind it; `left` is that of a life that did
-    not fail, where known.
+def _stretches(
+    project: Project, machine: str, lives: Sequence[list[Record]], beyond: float | None, notes: list[str]
+) -> Iterator[tuple[list[Record], float | None]]:
+    """Lives cut where a device forgets, each stretch with what is left behind it; `beyond` is what is left behind the
+    last life, where known.
     """
     timing = project.timing
     longest = timing.max_gap_s if timing.on_gap == "reset" else np.inf
-    starts = [0, *(i for i, (a, b) in enumerate(pairwise(life), start=1) if b.ts - a.ts > longest)]
-    left = 0.0 if life[-1].failed else left
-    for start, stop in pairwise([*starts, len(life)]):
-        yield life[start:stop], None if left is None else left + len(life) - stop
+    alone = 0
+    for life in lives:
+        left = 0.0 if life[-1].failed else beyond if life is lives[-1] else None
+        starts = [0, *(i for i, (a, b) in enumerate(pairwise(life), start=1) if b.ts - a.ts > longest)]
+        for start, stop in pairwise([*starts, len(life)]):
+            if stop - start > 1:
+                yield life[start:stop], None if left is None else left + len(life) - stop
+            else:
+                alone += 1
+    if alone:
+        notes.append(f"machine `{machine}`: {_rows_were(alone)} alone between two gaps; left out")
 
 
 def _history(

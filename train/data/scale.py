@@ -64,10 +64,10 @@ class Scaler(nn.Module):
 
     @classmethod
     def fit(cls, histories: Sequence[History], project: Project) -> Scaler:
-        """A scaler fitted on these histories (training machines only). Raises DataError for a channel without a value."""
+        """A scaler of these histories, training machines only. Raises DataError for a channel without a value."""
         x = np.concatenate([h.x for h in histories]).astype(np.float64)
-        for channel, silent in zip(project.channels, np.isnan(x).all(0), strict=True):
-            if silent:
+        for i, channel in enumerate(project.channels):
+            if np.isnan(x[:, i]).all():
                 raise DataError(
                     f"column `{channel}` has no usable value on any training machine, only on machines held out; "
                     f"add histories that have one, or take `{channel}` out of the project file"

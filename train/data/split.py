@@ -36,12 +36,13 @@ def split(histories: Sequence[History], project: Project, test: Sequence[History
     shares = {"validation": spec.validation_share, "test": 0.0 if test is not None else spec.test_share}
     parts = _deal(histories, list(shares.values()), spec.seed)
     failed = _ended(histories)
+    groups = 1 + sum(share > 0 for share in shares.values())
+    lower = ", or lower train.validation_share and train.test_share" if len(failed) >= groups else ""
     for part, (name, share) in zip(parts, {**shares, "training": 1.0}.items(), strict=True):
         if share and not failed & part:
             raise DataError(
                 f"{len(failed)} of {len(machines(histories))} machines ran to failure, too few for the {name} group to "
-                "hold one; add histories that end in a failure (column `data.failure`), or lower "
-                "train.validation_share and train.test_share"
+                f"hold one; add histories that end in a failure (column `data.failure`){lower}"
             )
     validation, held, train = ([h for h in histories if h.machine in part] for part in parts)
     return Split(train, validation, held if test is None else list(test))
