@@ -10,4 +10,7 @@ BACKENDS = Registry(
         "onnx": "device.backends.ort_step:OnnxBackend",
     },
 )
-"""In the order of preference of `edge run` without `--backend`."""
+"""In the order of preference of `edge run` without `--backend`. Each is called like the extra that installs its engine."""
+
+BACKEND_HELP = f"{', '.join(BACKENDS)}, or auto: the first installed."
+"""For the option `--backend`."""

@@ -51,7 +51,7 @@ class OnnxBackend(BufferedBackend):
                 raise
             raise BundleError(
                 f"`{self.bundle.path}`: onnxruntime cannot run {self.executable.key} ({_first_line(error)}); "
-                "try --backend litert"
+                "try another --backend, see `edge verify`"
             ) from error
         binding = session.io_binding()
         places_in = {place.name: place for place in session.get_inputs()}

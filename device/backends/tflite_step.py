@@ -51,7 +51,7 @@ class TfliteBackend(BufferedBackend):
         except (ValueError, RuntimeError) as error:
             raise BundleError(
                 f"`{self.bundle.path}`: {self.distribution} cannot run {self.executable.key} ({error}); "
-                "try --backend onnx"
+                "try another --backend, see `edge verify`"
             ) from error
         del runner  # it would count as a reference that forbids `invoke`
         found_in = [_memory(interpreter, _named(places[0], name, self)) for name in inputs]

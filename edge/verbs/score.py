@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from device.backends import BACKEND_HELP
 from edge.atomic import writing
 from edge.bundle import Bundle
 from edge.errors import DataError
@@ -36,7 +37,7 @@ Write = Callable[[bytes], object]
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON lines, byte for byte what the daemon publishes; else CSV.")
 @click.option("--reader", help="Format of HISTORY, if not the one the model was trained on.")
-@click.option("--backend", default="auto", show_default=True, help="litert, tflite or onnx.")
+@click.option("--backend", default="auto", show_default=True, help=BACKEND_HELP)
 @click.option("--recipe", default="float32", show_default=True, help="How the model's numbers are kept.")
 def score(
     bundle: Path,
