@@ -10,7 +10,4 @@ BACKENDS = Registry(
         "onnx": "device.backends.ort_step:OnnxBackend",
     },
 )
-"""In the order of preference of `edge run` without `--backend`. Each is called like the extra that installs its engine."""
-
-BACKEND_HELP = f"{', '.join(BACKENDS)}, or auto: the first installed."
-"""For the option `--backend`."""
+"""In the order of preference of `edge run` without `--backend`; each is called like the extra with its engine."""

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import click
 
-from device.backends import BACKEND_HELP
-
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--broker", metavar="URL", help="mqtt://user@host:1883; default: the settings file, else 127.0.0.1.")
 @click.option("--password-file", type=click.Path(path_type=Path), help="First line is the password.")
-@click.option("--backend", default="auto", show_default=True, help=BACKEND_HELP)
+@click.option(
+    "--backend", default="auto", show_default=True, help="A backend of `edge doctor`, or auto: the first installed."
+)
 @click.option("--recipe", default="float32", show_default=True, help="Which file of the bundle; see `edge profile`.")
 @click.option("--store", type=click.Path(path_type=Path), help="Folder for states; default ~/.local/state/edge.")
 @click.option("--client-id", metavar="NAME", help="Our name at the broker; default project and host name.")

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from device.backends import BACKEND_HELP
 from edge.atomic import writing
 from edge.bundle import Bundle
 from edge.errors import DataError
@@ -37,7 +36,9 @@ Write = Callable[[bytes], object]
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON lines, byte for byte what the daemon publishes; else CSV.")
 @click.option("--reader", help="Format of HISTORY, if not the one the model was trained on.")
-@click.option("--backend", default="auto", show_default=True, help=BACKEND_HELP)
+@click.option(
+    "--backend", default="auto", show_default=True, help="A backend of `edge doctor`, or auto: the first installed."
+)
 @click.option("--recipe", default="float32", show_default=True, help="How the model's numbers are kept.")
 def score(
     bundle: Path,
