@@ -46,7 +46,7 @@ class StoreSettings:
     """
 
     folder: str = ""
-    flush_s: float = 0.02
+    flush_s: float = 0.2
     flush_readings: int = 16
     keep_days: float = 30.0
 
