@@ -18,7 +18,7 @@ help:
 # the virtual environment .venv with everything in it, once
 setup: $(DONE)
 
-# the whole road on a simulated fleet, in under three minutes
+# the whole road on a simulated fleet, in about two minutes
 demo: $(DONE)
 	$(BIN)/edge demo
 

@@ -21,7 +21,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "run": ("Device", "edge.verbs.run:run", "serve a bundle: readings in, predictions out, by MQTT"),
     "replay": ("Device", "edge.verbs.replay:replay", "publish a history as live readings"),
     "profile": ("Device", "edge.verbs.profile:profile", "measure microseconds a step, float against int8"),
-    "demo": ("Help", "edge.verbs.demo:demo", "the whole road on a simulated fleet, in under three minutes"),
+    "demo": ("Help", "edge.verbs.demo:demo", "the whole road on a simulated fleet, in about two minutes"),
     "doctor": ("Help", "edge.verbs.doctor:doctor", "say what is installed, missing or shadowed here"),
     "info": ("Help", "edge.verbs.info:info", "say what a bundle is"),
 }
