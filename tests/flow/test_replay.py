@@ -11,8 +11,10 @@ from pathlib import Path
 
 import orjson
 import pytest
+from click.testing import CliRunner
 
 from edge.bundle import Bundle
+from edge.cli import group
 from tests.support.broker import ROOT, Broker, Listener, Served, wait_for
 from tests.support.tiny import CHANNELS, readings
 
@@ -125,6 +127,22 @@ def test_behind_a_failure_the_machine_is_repaired(
     told = [orjson.loads(payload) for _, payload, _ in listener.messages]
     assert [one["rul"] for one in told[6:]] == [one["rul"] for one in told[:6]]
     assert [one["seq"] for one in told] == list(range(1, 13))
+
+
+def test_fifty_machines_get_byte_for_byte_what_score_says(
+    bundle: Bundle, broker: Broker, listen: Callable[..., Listener], serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    listener = listen("plant/+/health")
+    serve(bundle.path, broker).ready()
+    file, project = str(history(tmp_path / "h.csv", machines=50)), ["--project", str(bundle.path)]
+    assert replay(file, "--broker", broker.url, "--rate", "0", "--qos", "1", *project)[0] == 0
+    wait_for("all predictions", lambda: len(listener.messages) == 1000)
+    told: dict[str, list[bytes]] = {}
+    for topic, payload, _ in listener.messages:
+        told.setdefault(topic.split("/")[1], []).append(payload)
+    scored = CliRunner().invoke(group, ["score", str(bundle.path), file, "--json"])
+    lines = scored.stdout.encode().splitlines()
+    assert [line for machine in sorted(told, key=lambda name: int(name[1:])) for line in told[machine]] == lines
 
 
 def test_a_history_without_numbers_is_named(tmp_path: Path) -> None:
