@@ -27,7 +27,18 @@ def quiet(what: str) -> Iterator[None]:
         try:
             yield
         except Exception as error:
+            if _interrupted(error):
+                raise KeyboardInterrupt from error
             lines = said().strip().splitlines()[-SHOWN:]
             raise CheckFailed("\n  ".join([f"{what} failed: {error}", *lines])) from error
         finally:
             logging.disable(level)
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Was this error made of a Ctrl-C that the converter took for one of its own?"""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

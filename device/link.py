@@ -138,6 +138,7 @@ class MqttLink:
         self._attempt_at = clock.monotonic()
         self._misc_at = 0.0
         self._refused: str | None = None
+        self._denied: str | None = None
         self._broken = False
         self._answered = False
         self._since = 0.0
@@ -163,6 +164,7 @@ class MqttLink:
         self._client.on_socket_open = self._on_socket_open
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
+        self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
         self._client.on_publish = self._on_publish
 
@@ -174,6 +176,8 @@ class MqttLink:
             self._serve(timeout_s)
         if self._refused is not None and self.connections == 0:
             raise LinkError(self._refused)
+        if self._denied is not None and self.connections == 1:
+            raise LinkError(self._denied)
         inbox, self._inbox = self._inbox, []
         return inbox
 
@@ -296,6 +300,14 @@ class MqttLink:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, RECEIPT_BYTES + 1)
         if self._subscriptions:
             client.subscribe(self._subscriptions)
+
+    def _on_subscribe(self, _client: mqtt.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _more: Any) -> None:
+        denied = [topic for (topic, _), reason in zip(self._subscriptions, reasons, strict=False) if reason.is_failure]
+        if denied:
+            who = f"user `{self._settings.user}`" if self._settings.user else "an anonymous client"
+            self.error = self._denied = (
+                f"{self._where} does not let {who} read {', '.join(denied)}; check its access list"
+            )
 
     def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, _reason: Any, _properties: Any) -> None:
         if not self._answered:

@@ -10,13 +10,10 @@ import orjson
 from device.prediction import Prediction
 from edge.clean import MISSING
 from edge.errors import DataError
-from edge.times import seconds
+from edge.times import LATEST, seconds
 
 MAX_BYTES = 64 << 10
 """A payload above this is refused before it is parsed: a reading of a thousand channels takes a fraction."""
-
-LATEST = 4_102_444_800.0
-"""2100-01-01. A later `ts` is milliseconds or a broken clock, and taking it would make every later reading look old."""
 
 SHOWN = 40
 """How much of a stranger's text a message repeats."""

@@ -114,4 +114,5 @@ class Runtime:
 def _not_newer(ts: float, last: float) -> Rejected:
     if ts == last:
         return Rejected(Reason.DUPLICATE, f"ts {ts!r} was already taken")
-    return Rejected(Reason.LATE, f"ts {ts!r} is not after {last!r}, the last one taken")
+    way = 'if its clock once ran ahead, {"event": "repaired"} on the control topic frees it'
+    return Rejected(Reason.LATE, f"ts {ts!r} is not after {last!r}, the last one taken; {way}")

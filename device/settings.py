@@ -92,8 +92,11 @@ def _check(settings: DeviceSettings) -> None:
     for key, value in numbers.items():
         if not value > 0:
             raise ProjectError(f"`{key}` must be above 0, not {value:g}")
-    if settings.broker.port > 65535:
-        raise ProjectError(f"`broker.port` must be at most 65535, not {settings.broker.port}")
+    for key in ("port", "keepalive_s"):
+        if getattr(settings.broker, key) > 65535:
+            raise ProjectError(f"`broker.{key}` must be at most 65535, not {getattr(settings.broker, key)}")
+    if not settings.status_every_s < float("inf"):
+        raise ProjectError("`status_every_s` must be finite")
     if not settings.store.flush_s >= 0:
         raise ProjectError(f"`store.flush_s` must not be negative, not {settings.store.flush_s:g}")
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
 
 from edge import __version__
-from edge.errors import EdgeError, ProjectError
+from edge.errors import DataError, EdgeError, ProjectError
 from edge.extras import missing
 from edge.registry import suggest
 from edge.shadow import shadowed
@@ -92,6 +93,11 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - what is left in its buffer has nowhere to go
+        fail(f"the output cannot be written: {error.strerror}", DataError.exit_code)
 
 
 def fail(message: str, status: int) -> None:

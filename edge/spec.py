@@ -265,8 +265,11 @@ def _check(project: Project) -> None:
         top = 1.0 if key == "mid_life" else 0.9
         need(0 <= getattr(train, key) <= top, f"`train.{key}` must be from 0 to {top:g}")
     need(project.regime.count >= 1, "`regime.count` must be at least 1")
-    need(timing.period_s > 0, "`timing.period_s` must be above 0 seconds")
-    need(timing.max_gap_s > 0, "`timing.max_gap_s` must be above 0 seconds")
+    need(0 <= train.seed < 1 << 32, "`train.seed` must be from 0 to 4294967295")
+    need(0 < timing.period_s < float("inf"), "`timing.period_s` must be above 0 seconds, and finite")
+    need(timing.max_gap_s >= timing.period_s, "`timing.max_gap_s` must not be below `timing.period_s`")
+    twice = next((c for c in project.regime.columns if project.regime.columns.count(c) > 1), None)
+    need(twice is None, f"`regime.columns` names `{twice}` twice")
     need(timing.on_gap in ("hold", "reset"), f"`timing.on_gap` must be hold or reset, not {timing.on_gap!r}")
     need(timing.warm_up_readings >= 1, "`timing.warm_up_readings` must be at least 1")
     need(alarm.hold_readings >= 1, "`alarm.hold_readings` must be at least 1")

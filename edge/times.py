@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
+LATEST = 4_102_444_800.0
+"""2100-01-01. A later time is milliseconds, or a broken clock."""
+
 
 def seconds(value: object) -> float | None:
     """`value` as seconds, or None where it is no time. A text without a zone is taken as UTC."""

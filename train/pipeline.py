@@ -18,7 +18,7 @@ from train.fit import Fitted, fit
 from train.infer import predict
 from train.picture import picture
 from train.report import render_report, report_of
-from train.run import Run, check_free, save_run
+from train.run import PICTURE, REPORT_TEXT, Run, check_free, save_run
 from train.tasks.base import UNKNOWN
 
 
@@ -38,7 +38,7 @@ def train_run(project: Project, folder: Path) -> Run:
     report = report_of(project, fitted, parts, judged)
     run = Run(project, fitted.predictor, parts.test, report)
     pictured = picture(project, task, parts.test, predict(fitted.predictor, parts.test), judged)
-    save_run(folder, run, {"report.txt": render_report(report).encode() + b"\n", "predictions.png": pictured})
+    save_run(folder, run, {REPORT_TEXT: render_report(report).encode() + b"\n", PICTURE: pictured})
     return run
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
 import tempfile
 import zipfile
@@ -24,6 +25,12 @@ from train.predictor import Predictor
 
 PROJECT, MODEL, HELDOUT, REPORT = "project.json", "model.pt", "heldout.npz", "report.json"
 """Members every run folder has; the report's text and picture lie beside them for people."""
+
+
+REPORT_TEXT, PICTURE = "report.txt", "predictions.png"
+"""What lies beside them for people."""
+
+OURS = frozenset({PROJECT, MODEL, HELDOUT, REPORT, REPORT_TEXT, PICTURE})
 
 
 @dataclass(frozen=True)
@@ -74,11 +81,18 @@ def save_run(folder: Path, run: Run, beside: Mapping[str, bytes] | None = None) 
 
 
 def check_free(folder: Path) -> None:
-    """Raises DataError where `folder` holds something that is not a run; asked before an hour of fitting, too."""
-    if folder.is_dir() and (not any(folder.iterdir()) or (folder / PROJECT).is_file()):
-        return
-    if folder.exists() or folder.is_symlink():
+    """Raises DataError where `folder` holds anything a run does not, or cannot be made; asked before fitting, too."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise DataError(f"`{folder}` exists and is no run folder; nothing was touched, choose another -o")
+    if folder.is_dir():
+        names = {path.name for path in folder.iterdir()}
+        strange = sorted(names - OURS)
+        if strange or (names and PROJECT not in names):
+            what = f"holds `{strange[0]}`, which no run does" if strange else "is no run folder"
+            raise DataError(f"`{folder}` {what}; nothing was touched, choose another -o")
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise DataError(f"`{folder}` cannot be made in `{above}`; choose another -o")
 
 
 def load_run(folder: Path) -> Run:

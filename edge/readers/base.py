@@ -60,11 +60,26 @@ def find(pattern: str, key: str = "data.path") -> list[Path]:
     return found
 
 
+FILE = "{file}"
+"""As `data.machine`: each file is one machine, called like the file."""
+
+
+def check_names(paths: Sequence[Path], data: DataSpec) -> None:
+    """Raises DataError where files of one name would become one machine."""
+    stems = [path.stem for path in paths]
+    twice = next((stem for stem in stems if stems.count(stem) > 1), None)
+    if data.machine == FILE and twice is not None:
+        raise DataError(
+            f'several files are called `{twice}`, and machine = "{FILE}" makes them one machine; rename them'
+        )
+
+
 def by_machine(reader: Reader, paths: Sequence[Path], data: DataSpec, channels: Sequence[str]) -> list[Record]:
     """The rows of histories to predict: machine by machine as they first appear, each in time order.
 
     Such a history need not say when a machine failed: the failure column is read from those files that have it.
     """
+    check_names(paths, data)
     rows: dict[str, list[Record]] = {}
     for path in paths:
         told = data.failure is not None and data.failure in reader.columns(path)

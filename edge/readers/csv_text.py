@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import TextIO
 
 from edge.errors import DataError
-from edge.readers.base import ABSENT, Record, number
+from edge.readers.base import ABSENT, FILE, Record, number
 from edge.registry import suggest
 from edge.spec import DataSpec
-from edge.times import seconds
-
-FILE = "{file}"
-"""As `data.machine`: each file is one machine, called like the file."""
+from edge.times import LATEST, seconds
 
 _TRUE = frozenset({"1", "1.0", "true", "yes", "t", "y"})
 _FALSE = frozenset({"0", "0.0", "false", "no", "f", "n"}) | ABSENT
@@ -99,6 +96,11 @@ def _record(
         raise DataError(
             f"{path}, line {line}: column `{data.time}` holds `{row[columns[data.time]]}`, which is no time; "
             "write seconds or ISO 8601, such as 2026-03-01T12:00:00Z"
+        )
+    if abs(ts) > LATEST:
+        raise DataError(
+            f"{path}, line {line}: column `{data.time}` holds {ts:.0f} seconds, beyond the year 2100; "
+            "write seconds, not milliseconds, or ISO 8601"
         )
     machine = path.stem if data.machine == FILE else row[columns[data.machine]].strip()
     if not machine:

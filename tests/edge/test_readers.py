@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge.errors import DataError
 from edge.readers import READERS
-from edge.readers.base import Record, find
+from edge.readers.base import Record, check_names, find
 from edge.spec import DataSpec
 
 SPEC = DataSpec(path="", machine="machine", time="ts", failure="failed")
@@ -58,6 +58,7 @@ def test_no_value_is_missing_not_an_error(tmp_path: Path, text: str) -> None:
         ("machine,ts,a,b,failed\nm1,1,2,3\n", r"line 2: 4 fields where the header has 5"),
         ("machine,ts,a,b,failed\nm1,1,ok,3,0\n", r"line 2: column `a` holds `ok`.*missing = \[\"ok\"\]"),
         ("machine,ts,a,b,failed\nm1,1,2,3,0\nm1,soon,2,3,0\n", r"line 3: column `ts` holds `soon`"),
+        ("machine,ts,a,b,failed\nm1,1772323200000,2,3,0\n", r"line 2: column `ts`.*seconds, not milliseconds"),
         ("machine,ts,a,b,failed\n,1,2,3,0\n", r"line 2: column `machine` is empty"),
         ("machine,ts,a,b,failed\nm1,1,2,3,perhaps\n", r"line 2: column `failed` holds `perhaps`"),
         (b"machine,ts,a,b,failed\nm1,1,2,\xff,0\n", r"not UTF-8"),
@@ -92,6 +93,13 @@ def test_no_file_whatever_raises_anything_but_data_error(tmp_path_factory: pytes
         path.write_bytes(head + junk)
         with suppress(DataError):
             read(path)
+
+
+def test_files_of_one_name_are_not_one_machine(tmp_path: Path) -> None:
+    paths = [tmp_path / folder / "telemetry.csv" for folder in "ab"]
+    with pytest.raises(DataError, match=r"several files are called `telemetry`"):
+        check_names(paths, replace(SPEC, machine="{file}"))
+    check_names(paths, SPEC)
 
 
 def test_a_folder_and_an_empty_pattern_are_named(tmp_path: Path) -> None:

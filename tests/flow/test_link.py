@@ -48,6 +48,7 @@ def server(answer: bytes) -> Iterator[tuple[int, list[int]]]:
 
 
 ACCEPTED = b"\x20\x02\x00\x00"
+DENIED = b"\x90\x03\x00\x01\x80"
 
 
 @pytest.mark.parametrize(
@@ -87,6 +88,13 @@ def test_a_port_that_never_answers_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         link = link_to(silent.getsockname()[1])
         wait_for("a line", lambda: link.poll(QUICK) or link.error)
         assert "does not answer; is this an MQTT port?" in link.error
+
+
+def test_a_broker_that_denies_the_subscription_is_an_error() -> None:
+    with server(ACCEPTED + DENIED) as (port, _):
+        link = link_to(port)
+        with pytest.raises(LinkError, match=r"does not let an anonymous client read in; check its access list"):
+            wait_for("a refusal", lambda: bool(link.poll(QUICK)))
 
 
 def test_a_refusal_after_having_been_accepted_is_no_reason_to_stop(make_broker: Callable[..., Broker]) -> None:

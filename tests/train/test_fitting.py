@@ -176,7 +176,7 @@ def test_a_life_longer_than_a_lesson_is_entered_again_and_again() -> None:
 @pytest.mark.parametrize(
     ("family", "options", "says"),
     [
-        ("gru", {"hidden": 0}, r"`model\.hidden` must be at least 1"),
+        ("gru", {"hidden": 0}, r"`model\.hidden` must be from 1 to 4096"),
         ("gru", {"hiden": 8}, r"unknown key `model\.hiden`; did you mean `hidden`"),
         ("gru", {"dropout": 1.0}, r"`model\.dropout` must be from 0 to below 1"),
         ("tcn", {"kernel": 1}, r"`model\.kernel` must be at least 2"),

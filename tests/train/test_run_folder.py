@@ -125,9 +125,18 @@ def test_people_get_a_report_and_a_picture(folder: Path, run: Run) -> None:
 
 def test_a_new_run_replaces_an_old_one(folder: Path, run: Run) -> None:
     made = folder / "runs" / "pump"
-    (made / "old.txt").write_text("from the run before")
+    (made / "report.txt").write_text("from the run before")
     save_run(made, run)
-    assert not (made / "old.txt").exists() and load_run(made).report == run.report
+    assert not (made / "report.txt").exists() and load_run(made).report == run.report
+
+
+def test_notes_in_a_run_folder_and_other_projects_are_never_lost(folder: Path, run: Run) -> None:
+    made = folder / "notes"
+    save_run(made, run)
+    (made / "NOTES.md").write_text("what I saw")
+    with pytest.raises(DataError, match=r"holds `NOTES\.md`, which no run does"):
+        save_run(made, run)
+    assert (made / "NOTES.md").read_text() == "what I saw"
 
 
 def test_a_folder_that_is_no_run_is_never_touched(folder: Path, run: Run) -> None:
@@ -135,7 +144,7 @@ def test_a_folder_that_is_no_run_is_never_touched(folder: Path, run: Run) -> Non
     mine.mkdir()
     (mine / "chapter.txt").write_text("years of work")
     for place in (mine, mine / "chapter.txt"):
-        with pytest.raises(DataError, match="exists and is no run folder"):
+        with pytest.raises(DataError, match="nothing was touched"):
             save_run(place, run)
     assert (mine / "chapter.txt").read_text() == "years of work"
 

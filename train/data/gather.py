@@ -18,7 +18,7 @@ import numpy as np
 from edge.clean import MISSING, clean, limits_of
 from edge.errors import DataError
 from edge.readers import READERS
-from edge.readers.base import Reader, Record, find
+from edge.readers.base import Reader, Record, check_names, find
 from edge.spec import Project
 from train.data.history import History, machines
 
@@ -57,7 +57,9 @@ def _gather(project: Project, pattern: str, key: str) -> Gathered:
     reader: Reader = READERS[project.data.reader]()
     rows: dict[str, list[Record]] = {}
     left: dict[str, float] = {}
-    for path in find(pattern, key):
+    paths = find(pattern, key)
+    check_names(paths, project.data)
+    for path in paths:
         for record in _rows(reader, path, project):
             rows.setdefault(record.machine, []).append(record)
         left.update(reader.remaining(path))

@@ -32,7 +32,7 @@ class GRU(Family):
 
     def __init__(self, inputs: int, outputs: int, options: GruOptions) -> None:
         super().__init__(inputs, outputs, options)
-        need(options.hidden >= 1, "model.hidden", "at least 1")
+        need(1 <= options.hidden <= 4096, "model.hidden", "from 1 to 4096")
         need(options.layers >= 1, "model.layers", "at least 1")
         need(0 <= options.dropout < 1, "model.dropout", "from 0 to below 1")
         between = options.dropout if options.layers > 1 else 0.0

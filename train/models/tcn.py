@@ -75,8 +75,8 @@ class TCN(Family):
 
     def __init__(self, inputs: int, outputs: int, options: TcnOptions) -> None:
         super().__init__(inputs, outputs, options)
-        need(options.channels >= 1, "model.channels", "at least 1")
-        need(options.levels >= 1, "model.levels", "at least 1")
+        need(1 <= options.channels <= 4096, "model.channels", "from 1 to 4096")
+        need(1 <= options.levels <= 16, "model.levels", "from 1 to 16")
         need(options.kernel >= 2, "model.kernel", "at least 2")
         need(0 <= options.dropout < 1, "model.dropout", "from 0 to below 1")
         widths = [inputs, *[options.channels] * (options.levels - 1)]
