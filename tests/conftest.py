@@ -1,6 +1,11 @@
 """What every test folder shares."""
 
+import signal
+
 from hypothesis import HealthCheck, settings
+
+# A shell that starts the tests in the background has them ignore SIGINT, and every process they start inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Machines that run tests are busy: how long an example takes says nothing about the code. The same examples each time,
 # so that a failure on one machine is a failure on all.
