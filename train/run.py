@@ -158,6 +158,7 @@ def _packed(histories: Sequence[History]) -> bytes:
     np.savez_compressed(
         file,
         x=np.concatenate([h.x for h in histories]),
+        mask=np.concatenate([h.mask for h in histories]),
         ts=np.concatenate([h.ts for h in histories]),
         length=np.array([len(h) for h in histories], np.int64),
         machine=np.array([h.machine for h in histories], np.str_),
@@ -170,7 +171,7 @@ def _packed(histories: Sequence[History]) -> bytes:
 
 def _unpacked(content: bytes) -> list[History]:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        table = {name: file[name] for name in ("x", "ts", "length", "machine", "life", "failed", "left")}
+        table = {name: file[name] for name in ("x", "mask", "ts", "length", "machine", "life", "failed", "left")}
     ends = np.cumsum(table["length"])
     facts = zip(ends - table["length"], ends, *(table[n] for n in ("machine", "life", "failed", "left")), strict=True)
     return [
@@ -181,6 +182,7 @@ def _unpacked(content: bytes) -> list[History]:
             table["x"][start:end],
             bool(failed),
             None if np.isnan(left) else float(left),
+            table["mask"][start:end],
         )
         for start, end, machine, life, failed, left in facts
     ]
