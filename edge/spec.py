@@ -21,7 +21,8 @@ class DataSpec:
     project file. Files with different columns are joined by machine and time.
 
     `machine` may be `{file}` or `{folder}`: each file or folder is one machine. `failure` is the column that is true at
-    the last reading of a life; without it every life is censored. `test` names histories that are looked at once, after
+    the last reading of a life; without it every life is censored. `anomaly` is the column that is true while the
+    machine is known to be faulty, for tasks that judge by it. `test` names histories that are looked at once, after
     training; without it a share of the machines is held back (`train.test_share`). `missing` lists texts (and numbers)
     that mean "no value" besides the empty one, NaN, NA and null. With `sensor`, a row holds one value: that column
     names the sensor, and `value` is the column of its value. `time_format` is of strptime, `time_unit` s, ms, us or ns;
@@ -34,6 +35,7 @@ class DataSpec:
     machine: str = "machine"
     time: str = "ts"
     failure: str | None = None
+    anomaly: str | None = None
     test: str | tuple[str, ...] | None = None
     missing: tuple[str, ...] = ()
     sensor: str | None = None
@@ -296,7 +298,7 @@ def _check(project: Project) -> None:
         need(signal.min < signal.max, f"`signals.{name}`: min {signal.min:g} is not below max {signal.max:g}")
     _check_data(project)
     train, timing, alarm, data = project.train, project.timing, project.alarm, project.data
-    for column in (data.machine, data.time, data.failure):
+    for column in (data.machine, data.time, data.failure, data.anomaly):
         need(
             column not in project.channels,
             f"`{column}` is named under [data] and as a channel; a label must not be seen",

@@ -182,7 +182,7 @@ def _unpacked(content: bytes) -> list[History]:
             table["x"][start:end],
             bool(failed),
             None if np.isnan(left) else float(left),
-            table["mask"][start:end],
+            mask=table["mask"][start:end],
         )
         for start, end, machine, life, failed, left in facts
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -49,10 +49,11 @@ class Plan:
 @dataclass
 class Assembled:
     """Machine -> readings in time order, machines as they first appear; what is left behind the last of them, where
-    known; and what a person should hear.
+    known; whether any file marks anomalies; and what a person should hear.
     """
 
     machines: dict[str, list[Record]]
+    marked: bool
     left: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -65,9 +66,10 @@ def assemble(
     A history to predict need not be `labelled`: its failure column is read where it is. Readings dated behind `latest`
     (seconds) are left out, unless most of a machine's are. Raises DataError naming file, line and column.
     """
-    data = plan.data
+    data = plan.data if labelled else replace(plan.data, anomaly=None)
     check_names(paths, data)
-    found = Assembled({})
+    found = Assembled({}, False)
+    found.marked = any(data.anomaly in reader.columns(path, data) for path in paths) or data.sensor is not None
     joined = _check_columns(reader, paths, plan, labelled, found.notes)
     for path in paths:
         for record in reader.records(path, data, plan.channels):

@@ -14,7 +14,9 @@ from edge.spec import DataSpec
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row of a history: values in channel order and sensors' units (NaN where missing), seconds, where it stood."""
+    """One row of a history: values in channel order and sensors' units (NaN where missing), seconds, where it stood,
+    and whether it is marked as anomalous.
+    """
 
     machine: str
     ts: float
@@ -22,6 +24,7 @@ class Record:
     failed: bool
     source: str
     line: int
+    anomalous: bool = False
 
 
 Cell = object
@@ -45,7 +48,9 @@ class Reader(Protocol):
         ...
 
     def records(self, path: Path, data: DataSpec, channels: Sequence[str]) -> Iterator[Record]:
-        """The readings of one file. A channel or failure column that it has not is missing, or never true."""
+        """The readings of one file. A channel that it has not is missing; a column of failures or anomalies
+        that it has not is never true.
+        """
         ...
 
     def remaining(self, path: Path) -> dict[str, float]:

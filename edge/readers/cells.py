@@ -88,11 +88,14 @@ def _no_number(text: str, comma: bool) -> str:
 
 @dataclass(frozen=True)
 class Layout:
-    """Which columns of a file are read, in which order: time, machine, failure, then values (or sensor and value)."""
+    """Which columns of a file are read, in which order: time, machine, flags, then values (or sensor and value).
+    `machine` is set where it is the whole file's.
+    """
 
     columns: tuple[str, ...]
     machine: str | None
     failure: int | None
+    anomaly: int | None
     first: int
     channels: tuple[int, ...]
     """Places of the file's channels among all channels."""
@@ -112,12 +115,13 @@ def layout(path: Path, header: Sequence[str], data: DataSpec, channels: Sequence
         if name not in header:
             way = f', or write machine = "{FILE}" or "{FOLDER}" where each is one machine'
             raise DataError(no_column(path, name, key, header) + (way if key == "data.machine" else ""))
-    failure = data.failure is not None and data.failure in header
-    base = [data.time, *([] if alone is not None else [data.machine]), *([data.failure] if failure else [])]
+    flags = [flag for flag in (data.failure, data.anomaly) if flag is not None and flag in header]
+    base = [data.time, *([] if alone is not None else [data.machine]), *flags]
+    failure, anomaly = (base.index(f) if f in flags else None for f in (data.failure, data.anomaly))
     here = [] if data.sensor is not None else [i for i, channel in enumerate(channels) if channel in header]
     named = [data.sensor, data.value] if data.sensor is not None else [channels[i] for i in here]
     columns = tuple(str(name) for name in [*base, *named])
-    return Layout(columns, alone, len(base) - 1 if failure else None, len(base), tuple(here))
+    return Layout(columns, alone, failure, anomaly, len(base), tuple(here))
 
 
 def no_column(path: Path, name: str, key: str, header: Sequence[str]) -> str:
@@ -144,7 +148,9 @@ def records(reader: Reader, path: Path, data: DataSpec, channels: Sequence[str])
         except NoTime as error:
             raise DataError(f"{source}, line {line}: column `{data.time}` {error}") from None
         before[machine, sensor] = ts
-        failed = plan.failure is not None and truth(cells[plan.failure], source, line, str(data.failure))
+        failed, anomalous = (
+            at is not None and truth(cells[at], source, line, plan.columns[at]) for at in (plan.failure, plan.anomaly)
+        )
         if data.sensor is None:
             found = [MISSING] * len(channels)
             for i, cell in zip(plan.channels, cells[plan.first :], strict=True):
@@ -152,18 +158,21 @@ def records(reader: Reader, path: Path, data: DataSpec, channels: Sequence[str])
                     found[i] = value(cell)
                 except ValueError as error:
                     raise DataError(f"{source}, line {line}: column `{channels[i]}` {error}") from None
-            yield Record(machine, ts, found, failed, source, line)
+            yield Record(machine, ts, found, failed, source, line, anomalous)
             continue
         if sensor == data.failure:
             failed = truth(cells[plan.first + 1], source, line, sensor)
-        if sensor not in place and not failed:
+        if sensor == data.anomaly:
+            anomalous = truth(cells[plan.first + 1], source, line, sensor)
+        if sensor not in place and not failed and not anomalous:
             continue
         if pending is None or pending.machine != machine or pending.ts != ts:
             if pending is not None:
                 yield pending
-            pending = Record(machine, ts, [MISSING] * len(channels), failed, source, line)
-        elif failed:
-            pending = replace(pending, failed=True)
+            pending = Record(machine, ts, [MISSING] * len(channels), failed, source, line, anomalous)
+        elif failed or anomalous:
+            either = pending.failed or failed, pending.anomalous or anomalous
+            pending = replace(pending, failed=either[0], anomalous=either[1])
         if sensor in place:
             try:
                 number = value(cells[plan.first + 1])
@@ -185,7 +194,7 @@ def named(cell: Cell) -> str:
 
 
 def truth(cell: Cell, source: str, line: int, column: str) -> bool:
-    """A cell of a failure column. Raises DataError for what is neither true nor false."""
+    """A cell of a column of failures or anomalies. Raises DataError for what is neither true nor false."""
     text = cell.strip().lower() if isinstance(cell, str) else "" if cell is None else str(cell).lower()
     if text in TRUE:
         return True

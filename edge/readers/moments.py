@@ -20,7 +20,7 @@ class Merged:
 
 def merge(records: Sequence[Record], limits: Limits) -> Merged:
     """The rows of one machine, sorted by time, one a moment. The first value of a channel inside its `limits` counts,
-    and so does a failure that any row of the moment reports.
+    and so does a failure or an anomaly that any row of the moment reports.
     """
     found = Merged([])
     for record in sorted(records, key=lambda record: record.ts):
@@ -38,6 +38,7 @@ def merge(records: Sequence[Record], limits: Limits) -> Merged:
                 other = True
         found.different += other
         found.same += not other and not news
-        if news or (record.failed and not first.failed):
-            found.records[-1] = replace(first, values=values, failed=first.failed or record.failed)
+        failed, anomalous = first.failed or record.failed, first.anomalous or record.anomalous
+        if news or (failed, anomalous) != (first.failed, first.anomalous):
+            found.records[-1] = replace(first, values=values, failed=failed, anomalous=anomalous)
     return found

@@ -32,7 +32,8 @@ def resample(records: Sequence[Record], period_s: float, ways: Sequence[str], li
     The reading at t = k · `period_s` is made of the readings in (t - `period_s`, t] and of nothing else: no value is
     carried on or interpolated. A channel without a value inside its `limits` is missing there, and a period without
     readings has none, so gaps stay gaps. Periods are counted from 1970 (or from 0), not from the first reading: a piece
-    of a history gives a piece of its readings. A failure ends its period early; what follows it inside is left out.
+    of a history gives a piece of its readings. A failure ends its period early; what follows it inside is left out. A
+    period that was anomalous for a while is anomalous.
     `ways` names an aggregate for each channel.
     """
     made: list[Record] = []
@@ -60,4 +61,5 @@ def _one(group: Sequence[Record], number: int | None, period_s: float, ways: Seq
     for i, ((low, high), way) in enumerate(zip(limits, ways, strict=True)):
         good = [value for record in group if low <= (value := record.values[i]) <= high]
         values.append(AGGREGATES[way](good) if good else MISSING)
-    return replace(group[-1], ts=round(number * period_s, 6), values=values)
+    marked = any(record.anomalous for record in group)
+    return replace(group[-1], ts=round(number * period_s, 6), values=values, anomalous=marked)

@@ -193,4 +193,4 @@ def _history(
     mask = (sent >= low) & (sent <= high)
     lost.count(sent, mask)
     ts = np.array([r.ts for r in records], np.float64)
-    return History(machine, life, ts, np.array(rows, np.float32), records[-1].failed, left, mask)
+    return History(machine, life, ts, np.array(rows, np.float32), records[-1].failed, left, mask=mask)
