@@ -21,7 +21,8 @@ class DataSpec:
     project file. Files with different columns are joined by machine and time.
 
     `machine` may be `{file}` or `{folder}`: each file or folder is one machine. `failure` is the column that is true at
-    the last reading of a life; without it every life is censored. `anomaly` is the column that is true while the
+    the last reading of a life, or `{last}` where every record ends in a failure; without it every life is censored.
+    `anomaly` is the column that is true while the
     machine is known to be faulty, for tasks that judge by it. `test` names histories that are looked at once, after
     training; without it a share of the machines is held back (`train.test_share`). `missing` lists texts (and numbers)
     that mean "no value" besides the empty one, NaN, NA and null. With `sensor`, a row holds one value: that column

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge.clean import limits_of
 from edge.errors import DataError
-from edge.readers.base import Reader, Record, check_names
+from edge.readers.base import LAST, Reader, Record, check_names
 from edge.readers.cells import no_column
 from edge.readers.moments import merge
 from edge.readers.resample import Limits, resample
@@ -90,6 +90,8 @@ def assemble(
         found.machines[machine] = merged.records
         if data.resample is not None:
             found.machines[machine] = resample(merged.records, plan.period_s, plan.ways, plan.limits)
+        if labelled and data.failure == LAST and found.machines[machine]:
+            found.machines[machine][-1] = replace(found.machines[machine][-1], failed=True)
     if (joined or data.sensor is not None) and data.resample is None and rows - moments < SPARSE * moments:
         found.notes.append(
             "few rows of one sensor share their moment with rows of another, so most values are held ones; "
@@ -109,7 +111,8 @@ def _check_columns(reader: Reader, paths: Sequence[Path], plan: Plan, labelled: 
             raise DataError(f"`{path}` is empty; line {data.header_line} must name the columns")
     known = sorted({name for header in headers.values() for name in header})
     wanted = {channel: f"signals.{channel}" for channel in plan.channels}
-    if labelled and data.failure is not None and not reader.labelled:
+    if labelled and data.failure not in (None, LAST) and not reader.labelled:
+        assert data.failure is not None
         wanted = {data.failure: "data.failure", **wanted}
     lacking: dict[str, list[Path]] = {}
     for name, key in wanted.items():

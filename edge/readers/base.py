@@ -87,6 +87,9 @@ FILE = "{file}"
 FOLDER = "{folder}"
 """As `data.machine`: each folder is one machine, called like the folder."""
 
+LAST = "{last}"
+"""As `data.failure`: every record ends in a failure, at its machine's last reading."""
+
 
 def machine_of(path: Path, data: DataSpec) -> str | None:
     """The machine that all rows of `path` belong to, or None where a column names it."""

@@ -19,7 +19,9 @@ SPEC = DataSpec(path="", machine="machine", time="ts", failure="failed")
 
 
 def read(path: Path, spec: DataSpec = SPEC, channels: Sequence[str] = ("a", "b")) -> list[Record]:
-    return [r for rows in assemble(READERS["csv"](), [path], Plan.plain(spec, channels)).machines.values() for r in rows]
+    return [
+        r for rows in assemble(READERS["csv"](), [path], Plan.plain(spec, channels)).machines.values() for r in rows
+    ]
 
 
 def write(tmp_path: Path, text: str | bytes) -> Path:
