@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 def project_text(draft: Draft, name: str, paths: Sequence[str]) -> str:
     """The TOML of `draft`; `paths` as they are to be written."""
     parts = [
-        f"# A first project file, written by looking at {_counted(draft)}.",
+        f"# A first project file, written by looking at {_counted(draft)}.\n"
         "# It trains as it is. Read it once: you know the machine, the program saw only columns.",
         f"[project]\nname = {_text(name)}",
         _data(draft, paths),
@@ -34,7 +35,12 @@ def project_text(draft: Draft, name: str, paths: Sequence[str]) -> str:
 
 
 def _counted(draft: Draft) -> str:
-    return ", ".join(f"{count} {what}" for what, count in draft.facts.items())
+    counts = {k: v for k, v in draft.facts.items() if k != "machines that failed"}
+    return ", ".join(f"{count} {what if count != 1 else ONE[what]}" for what, count in counts.items())
+
+
+ONE = {"readings": "reading", "machines": "machine", "lives": "life", "failures": "failure"}
+"""What is counted, one of it."""
 
 
 def _data(draft: Draft, paths: Sequence[str]) -> str:
@@ -90,7 +96,9 @@ def _range(seen: Seen) -> str:
     low, high = seen.low - margin, seen.high + margin
     if seen.low >= 0 > low:
         low = 0.0
-    return f"seen {seen.low:.4g} to {seen.high:.4g}; perhaps min = {low:.3g}, max = {high:.3g}"
+    fine = max(0, 2 - math.floor(math.log10(margin))) if margin > 0 else 3
+    seen_low, seen_high, low_text, high_text = (f"{x:.{min(fine, 12)}f}" for x in (seen.low, seen.high, low, high))
+    return f"seen {seen_low} to {seen_high}; perhaps min = {low_text}, max = {high_text}"
 
 
 def cap_of(life: float) -> int:
