@@ -22,13 +22,13 @@ class DataSpec:
 
     `machine` may be `{file}` or `{folder}`: each file or folder is one machine. `failure` is the column that is true at
     the last reading of a life, or `{last}` where every record ends in a failure; without it every life is censored.
-    `anomaly` is the column that is true while the
-    machine is known to be faulty, for tasks that judge by it. `test` names histories that are looked at once, after
-    training; without it a share of the machines is held back (`train.test_share`). `missing` lists texts (and numbers)
-    that mean "no value" besides the empty one, NaN, NA and null. With `sensor`, a row holds one value: that column
-    names the sensor, and `value` is the column of its value. `time_format` is of strptime, `time_unit` s, ms, us or ns;
-    times without a zone are in `timezone`. `decimal`, `encoding`, `header_line` (the line that names the columns) and
-    `data_line` (the first line of data) describe CSV files. `resample` makes one reading of each `timing.period_s`.
+    `anomaly` is the column that is true while the machine is known to be faulty, for tasks that judge by it. `test`
+    names histories that are looked at once, after training; without it a share of the machines is held back
+    (`train.test_share`). `missing` lists texts (and numbers) that mean "no value" besides the empty one, NaN, NA and
+    null. With `sensor`, a row holds one value: that column names the sensor, and `value` is the column of its value.
+    `time_format` is of strptime, `time_unit` s, ms, us or ns; times without a zone are in `timezone`. `decimal`,
+    `encoding`, `header_line` (the line that names the columns) and `data_line` (the first line of data) describe CSV
+    files. `resample` makes one reading of each `timing.period_s`.
     """
 
     path: str | tuple[str, ...]
@@ -89,7 +89,10 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """How a model is fitted. Shares are of machines; `mid_life` of the sequences begin at a random reading."""
+    """How a model is fitted. `mid_life` of the sequences begin at a random reading.
+
+    Shares are of machines; with `split = "time"` they are of each machine's readings, the last ones held out.
+    """
 
     seed: int = 0
     epochs: int = 120
@@ -99,6 +102,7 @@ class TrainSpec:
     weight_decay: float = 1e-4
     validation_share: float = 0.2
     test_share: float = 0.2
+    split: str = "machine"
     mid_life: float = 0.5
 
 
@@ -310,6 +314,7 @@ def _check(project: Project) -> None:
     for key in ("validation_share", "test_share", "mid_life"):
         top = 1.0 if key == "mid_life" else 0.9
         need(0 <= getattr(train, key) <= top, f"`train.{key}` must be from 0 to {top:g}")
+    need(train.split in ("machine", "time"), f"`train.split` must be machine or time, not {train.split!r}")
     need(project.regime.count >= 1, "`regime.count` must be at least 1")
     need(0 <= train.seed < 1 << 32, "`train.seed` must be from 0 to 4294967295")
     need(0 < timing.period_s < float("inf"), "`timing.period_s` must be above 0 seconds, and finite")

@@ -69,7 +69,10 @@ def assemble(
     data = plan.data if labelled else replace(plan.data, anomaly=None)
     check_names(paths, data)
     found = Assembled({}, False)
-    found.marked = any(data.anomaly in reader.columns(path, data) for path in paths) or data.sensor is not None
+    if data.anomaly is not None:
+        found.marked = data.sensor is not None or any(data.anomaly in reader.columns(path, data) for path in paths)
+        if not found.marked:
+            found.notes.append(f"no file has the column `{data.anomaly}` (data.anomaly): nothing is known of anomalies")
     joined = _check_columns(reader, paths, plan, labelled, found.notes)
     for path in paths:
         for record in reader.records(path, data, plan.channels):

@@ -76,7 +76,8 @@ def _gather(project: Project, pattern: str | Sequence[str], key: str) -> Gathere
         lives = list(_lives(machine, ordered, gathered.notes))
         stretches = _stretches(project, machine, lives, found.left.get(machine), gathered.notes)
         for number, (stretch, beyond) in enumerate(stretches):
-            gathered.histories.append(_history(project, machine, number, stretch, beyond, lost))
+            one = _history(project, machine, number, stretch, beyond, lost)
+            gathered.histories.append(one if found.marked else replace(one, anomalous=None))
     if empty:
         gathered.notes.append(f"{_rows_were(empty)} without a usable value in any channel in {key}; left out")
     if not gathered.histories:
@@ -193,4 +194,5 @@ def _history(
     mask = (sent >= low) & (sent <= high)
     lost.count(sent, mask)
     ts = np.array([r.ts for r in records], np.float64)
-    return History(machine, life, ts, np.array(rows, np.float32), records[-1].failed, left, mask=mask)
+    marks = np.array([r.anomalous for r in records], np.bool_)
+    return History(machine, life, ts, np.array(rows, np.float32), records[-1].failed, left, marks, mask)

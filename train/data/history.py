@@ -17,8 +17,9 @@ class History:
     `life` counts the histories of one machine. `x` [T, C] float32 in the sensors' units, missing values already held
     (see `edge.clean`), NaN only before a channel's first good value; `ts` [T] seconds, strictly increasing. `failed`:
     the last reading is the failure. `left`: readings truly left after the last one, where known (0 where it failed,
-    those of the stretches behind it where they led to a failure), else None: the life is censored. `mask` [T, C] is
-    true where a channel really had a good value; by default, wherever `x` has one.
+    those of the stretches behind it where they led to a failure), else None: the life is censored. `anomalous` [T]:
+    where a person marked the machine as faulty, None where nobody looked. `mask` [T, C] is true where a channel really
+    had a good value; by default, wherever `x` has one.
     """
 
     machine: str
@@ -27,6 +28,7 @@ class History:
     x: NDArray[np.float32]
     failed: bool
     left: float | None
+    anomalous: NDArray[np.bool_] | None = None
     mask: NDArray[np.bool_] = field(default_factory=lambda: np.empty((0, 0), np.bool_))
 
     def __post_init__(self) -> None:
@@ -45,8 +47,9 @@ class History:
         """Readings `start` … `stop - 1` as a history of their own; `left` and `failed` say what is still true of it."""
         whole = stop == len(self)
         left = None if self.left is None else self.left + len(self) - stop
+        marks = None if self.anomalous is None else self.anomalous[start:stop]
         ts, x, mask = self.ts[start:stop], self.x[start:stop], self.mask[start:stop]
-        return replace(self, ts=ts, x=x, mask=mask, failed=self.failed and whole, left=left)
+        return replace(self, ts=ts, x=x, failed=self.failed and whole, left=left, anomalous=marks, mask=mask)
 
 
 def machines(histories: Sequence[History]) -> list[str]:
