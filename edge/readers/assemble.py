@@ -16,7 +16,7 @@ from edge.readers.resample import Limits, resample
 from edge.spec import DataSpec, Project, Signal
 
 SPARSE = 0.5
-"""Where fewer of the joined files' rows than this meet a row of another, they do not share their moments."""
+"""Where joined readings have no more of their values than this share, their sensors do not share their moments."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,15 @@ def assemble(
         for record in reader.records(path, data, plan.channels):
             found.machines.setdefault(record.machine, []).append(record)
         found.left.update(reader.remaining(path))
-    rows = moments = 0
+    present = values = 0
     for machine, records in found.machines.items():
         if data.sensor is None:  # else files go through time once a sensor
             _backwards(machine, records, found.notes)
         known = records if latest is None else _dated(machine, records, latest, found.notes)
         merged = merge(known, plan.limits)
-        rows, moments = rows + len(known), moments + len(merged.records)
+        if joined or data.sensor is not None:
+            present += sum(value == value for record in merged.records for value in record.values)
+            values += len(merged.records) * len(plan.channels)
         if merged.same:
             found.notes.append(f"machine `{machine}`: {_were(merged.same)} repeated and counted once")
         if merged.different:
@@ -95,7 +97,7 @@ def assemble(
             found.machines[machine] = resample(merged.records, plan.period_s, plan.ways, plan.limits)
         if labelled and data.failure == LAST and found.machines[machine]:
             found.machines[machine][-1] = replace(found.machines[machine][-1], failed=True)
-    if (joined or data.sensor is not None) and data.resample is None and rows - moments < SPARSE * moments:
+    if values and data.resample is None and present <= SPARSE * values:
         found.notes.append(
             "few rows of one sensor share their moment with rows of another, so most values are held ones; "
             'resample = "mean" under [data] makes one reading of each timing.period_s'

@@ -28,16 +28,17 @@ def merge(records: Sequence[Record], limits: Limits) -> Merged:
             found.records.append(record)
             continue
         first = found.records[-1]
-        values, news, other = list(first.values), False, False
+        values, said, news, other = list(first.values), False, False, False
         for i, (new, (low, high)) in enumerate(zip(record.values, limits, strict=True)):
             if not low <= new <= high:
                 continue
+            said = True
             if not low <= values[i] <= high:
                 values[i], news = new, True
             elif values[i] != new:
                 other = True
         found.different += other
-        found.same += not other and not news
+        found.same += said and not other and not news
         failed, anomalous = first.failed or record.failed, first.anomalous or record.anomalous
         if news or (failed, anomalous) != (first.failed, first.anomalous):
             found.records[-1] = replace(first, values=values, failed=failed, anomalous=anomalous)
