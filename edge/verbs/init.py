@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+NOTES = 8
+"""What is said at most about oddities of the histories; `edge train` says more."""
+
 
 @click.command()
 @click.argument("more", metavar="[HISTORY...]", nargs=-1)
@@ -45,6 +48,7 @@ def init(
         raise click.UsageError("say what to look at: edge init --from history.csv")
 
     from edge.atomic import write
+    from edge.errors import EdgeError
     from edge.extras import needed_for
     from edge.readers.base import find
     from edge.spec import load_project
@@ -52,6 +56,7 @@ def init(
     from edge.talk import note
 
     with needed_for("`edge init`"):
+        from train.data.gather import gather
         from train.look.draft import draft
         from train.look.roles import Wishes
         from train.look.text import as_pattern, name_of, project_text, relative
@@ -68,7 +73,11 @@ def init(
         note("")
         note(render(["left out", "why"], list(made.left_out.items())))
     note("")
-    load_project(out)
+    try:
+        for line in gather(load_project(out)).notes[:NOTES]:
+            note(f"note: {line}")
+    except EdgeError as error:
+        raise type(error)(f"`{out}` is written, but its histories cannot all be read: {error}") from error
     if as_json:
         table = {
             "project": str(out),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,8 +18,8 @@ from edge.times import LATEST, NoTime, moments, spoken, zone_of
 BERLIN = "Europe/Berlin"
 
 
-def at(text: object, before: float | None = None, **data: str) -> float:
-    return moments(DataSpec(path="", **data))(text, before)  # type: ignore[arg-type]
+def at(text: object, **data: Any) -> float:
+    return moments(DataSpec(path="", **data))(text, None)
 
 
 def utc(*parts: int) -> float:

@@ -16,8 +16,8 @@ stands still …
 """
 
 ALIVE = 0.2
-"""… provided that elsewhere more than this share of its readings differ from the one before: few-valued channels do
-stand still.
+"""… provided that no more than this share of the records do, and that elsewhere more than this share of its readings
+differ from the one before: few-valued channels do stand still.
 """
 
 
@@ -85,14 +85,15 @@ def _stuck(histories: Sequence[History], found: Sequence[NDArray[np.float32]]) -
     steps = sum(max(len(values) - 1, 0) for values in found)
     moves = sum(int((np.diff(values) != 0).sum()) for values in found)
     worst: tuple[History, int] | None = None
-    still = 0
+    still = stuck = 0
     for history, values in zip(histories, found, strict=True):
         length = longest_run(values)
         if length > STUCK_READINGS and length > STUCK_SHARE * len(history):
-            still += length
+            still, stuck = still + length, stuck + 1
             if worst is None or length > worst[1]:
                 worst = history, length
-    return worst if worst is not None and moves > ALIVE * max(steps - still, 1) else None
+    rare = stuck <= max(1, ALIVE * len(histories))
+    return worst if worst is not None and rare and moves > ALIVE * max(steps - still, 1) else None
 
 
 def longest_run(values: NDArray[np.float32]) -> int:

@@ -15,6 +15,7 @@ from edge.readers import READERS
 from edge.readers.assemble import Plan, assemble
 from edge.readers.base import Cell, Reader, Record
 from edge.readers.cells import values
+from edge.readers.resample import resample
 from edge.spec import DataSpec
 from train.look.columns import Column, Floats, column, only_rises, sentinel, unit_of
 from train.look.roles import Roles, Wishes, roles
@@ -76,7 +77,11 @@ class Head:
 
     def rows(self, path: Path, data: DataSpec, columns: Sequence[str]) -> Iterator[tuple[int, Sequence[Cell]]]:
         """The first rows."""
-        return islice(self.reader.rows(path, data, columns), self.limit)
+        for at, row in enumerate(self.reader.rows(path, data, columns)):
+            if at == self.limit:
+                self.cut = True
+                return
+            yield row
 
     def records(self, path: Path, data: DataSpec, channels: Sequence[str]) -> Iterator[Record]:
         """The readings among them."""
@@ -97,12 +102,17 @@ def draft(paths: Sequence[Path], wishes: Wishes) -> Draft:
     found = roles(data, columns, paths, wishes)
     made = Draft(found.data, found.reasons, zoned=found.zoned, counted=found.counted)
     made.left_out |= found.barred
+    if reader.cut:
+        made.reasons.insert(0, ("looked at", f"{reader.limit} rows", "of each file, the first ones"))
     names = _candidates(made, found, columns)
     made.data = replace(made.data, missing=_missing(made, columns, names))
     machines = assemble(reader, paths, Plan.plain(made.data, names)).machines
     machines = {name: records for name, records in machines.items() if records}
     _channels(made, machines, names, units)
     _rhythm(made, machines)
+    if made.data.resample is not None:
+        plan = Plan.plain(made.data, names)
+        machines = {m: resample(records, made.period_s, plan.ways, plan.limits) for m, records in machines.items()}
     _purpose(made, machines)
     return made
 

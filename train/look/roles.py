@@ -16,7 +16,7 @@ from edge.readers.base import FILE, FOLDER, LAST, Cell
 from edge.registry import suggest
 from edge.spec import DataSpec
 from edge.times import LATEST, UNITS, spoken
-from train.look.columns import Column, words
+from train.look.columns import Column, unit_of, words
 
 TIMES = frozenset(["ts", "time", "timestamp", "datetime", "date", "zeit", "zeitstempel", "datum", "when", "clock"])
 COUNTERS = frozenset(
@@ -39,33 +39,11 @@ COUNTERS = frozenset(
         "index",
     ]
 )
-MACHINES = frozenset(
-    [
-        "machine",
-        "unit",
-        "asset",
-        "device",
-        "pump",
-        "engine",
-        "motor",
-        "turbine",
-        "equipment",
-        "serial",
-        "id",
-        "vehicle",
-        "station",
-        "line",
-        "robot",
-        "anlage",
-        "maschine",
-        "tool",
-        "truck",
-        "wagon",
-        "compressor",
-        "fan",
-        "valve",
-    ]
+_THING = (
+    "machine|unit|asset|device|pump|engine|motor|turbine|equipment|serial|vehicle|station|line|robot|anlage|maschine|"
+    "tool|truck|wagon|compressor|fan|valve"
 )
+_CALLED = re.compile(rf"(({_THING})_?)?(id|no|nr|num|number|name|tag)|({_THING})s?|\w+_id", re.I)
 FAILURES = frozenset(["failed", "failure", "fail", "broken", "breakdown", "ausfall", "defekt"])
 ANOMALIES = frozenset(["anomaly", "anomalous", "anomalies", "outlier", "faulty", "fault", "attack", "abnormal"])
 LABELS = frozenset(["rul", "remaining", "ttf", "label", "target", "changepoint", "class", "y"])
@@ -261,7 +239,7 @@ def _machine(found: Roles, columns: Mapping[str, Column], paths: Sequence[Path],
         distinct = len(set(map(str, c.cells)))
         runs = 1 + sum(a != b for a, b in zip(c.cells, c.cells[1:], strict=False))
         whole = texts or bool((c.known == np.round(c.known)).all())
-        called = bool(said & MACHINES) and not re.search(r"\d$", name)
+        called = _CALLED.fullmatch(name.strip().replace(" ", "_")) is not None and not _units(c)
         if not whole or distinct > max(1, len(c.cells) // 3) or not (called or (texts and distinct > 1)):
             continue
         score = (
@@ -281,6 +259,11 @@ def _machine(found: Roles, columns: Mapping[str, Column], paths: Sequence[Path],
         choice, why = FILE, "no column names it: each file is one machine"
     found.data = replace(data, machine=choice)
     found.reasons.append(("machine", choice, why))
+
+
+def _units(c: Column) -> bool:
+    """Does the column say in which unit something is?"""
+    return bool(c.texts) and all(unit_of(f"x_{text}") or re.search("[°%/²³]", text) for text in c.texts)
 
 
 def _tidy(found: Roles, columns: Mapping[str, Column]) -> None:

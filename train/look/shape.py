@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 
 from edge.errors import DataError
-from edge.readers.cells import ABSENT
 from edge.spec import DataSpec
 
 HEAD_BYTES = 1 << 18
@@ -45,7 +44,8 @@ def shape(path: Path) -> tuple[DataSpec, dict[str, str]]:
     body = [row for row in rows[1:] if len(row) == len(names)]
     data = DataSpec(path=str(path), encoding=encoding, header_line=at + 1)
     units: dict[str, str] = {}
-    if len(body) > 1 and not any(map(_numeric, body[0])) and any(map(_numeric, body[1])):
+    plain = len(body) > 1 and not any(_numeric(cell) or len(re.findall(r"\d", cell)) > 3 for cell in body[0])
+    if plain and any(map(_numeric, body[1])):
         units = {name: unit.strip().strip("[]()") for name, unit in zip(names, body[0], strict=True) if unit.strip()}
         data, body = replace(data, data_line=at + 3), body[1:]
     cells = [cell.strip() for row in body for cell in row]
@@ -82,7 +82,7 @@ def _header(path: Path, lines: list[str]) -> tuple[int, str]:
     for at, line in enumerate(lines[:HEAD_LINES]):
         separator = max(",;\t|", key=line.count)
         names = next(csv.reader([line], delimiter=separator), [])
-        if len(names) < 2 or line.startswith("#"):
+        if len(names) < 2 or line.startswith("#") or 3 * sum(not name.strip() for name in names) > len(names):
             continue
         below = [row for row in csv.reader(lines[at + 1 : at + 6], delimiter=separator) if row]
         fits = [row for row in below if len(row) == len(names)]
@@ -95,4 +95,4 @@ def _header(path: Path, lines: list[str]) -> tuple[int, str]:
 
 
 def _numeric(cell: str) -> bool:
-    return bool(_NUMBER.fullmatch(cell.strip())) or (cell.strip().lower() in ABSENT and bool(cell.strip()))
+    return bool(_NUMBER.fullmatch(cell.strip()))
