@@ -6,8 +6,8 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from edge.clean import MISSING
 from edge.errors import DataError
@@ -38,24 +38,25 @@ def values(data: DataSpec) -> Value:
     numbers = frozenset(n for n in (_plain(text, data.decimal == ",") for text in data.missing) if n is not None)
     comma = data.decimal == ","
 
-    def value(cell: Cell) -> float:
-        if isinstance(cell, str):
-            try:
-                number = _european(cell) if comma else float(cell)
-            except ValueError:
-                low = cell.strip().lower()
-                if low in texts:
-                    return MISSING
-                if low in _WORDS:
-                    return _WORDS[low]
-                raise ValueError(_no_number(cell, comma)) from None
-        elif isinstance(cell, int | float | Decimal):
-            number = float(cell)
-        elif cell is None:
+    def value(cell: Any) -> float:
+        try:
+            number = _european(cell) if comma and isinstance(cell, str) else float(cell)
+        except (ValueError, TypeError):
+            return other(cell)
+        # What is not finite differs from itself, or is not zero less itself.
+        return number if number - number == 0.0 and (not numbers or number not in numbers) else MISSING
+
+    def other(cell: Cell) -> float:
+        if cell is None:
             return MISSING
-        else:
+        if not isinstance(cell, str):
             raise ValueError(f"holds `{cell}`, which is no number")
-        return MISSING if number in numbers or not math.isfinite(number) else number
+        low = cell.strip().lower()
+        if low in texts:
+            return MISSING
+        if low in _WORDS:
+            return _WORDS[low]
+        raise ValueError(_no_number(cell, comma))
 
     return value
 
@@ -136,10 +137,12 @@ def records(reader: Reader, path: Path, data: DataSpec, channels: Sequence[str])
     plan = layout(path, reader.columns(path, data), data, channels)
     source, moment, value = str(path), moments(data), values(data)
     place = {name: i for i, name in enumerate(channels)}
+    everything = data.sensor is None and plan.channels == tuple(range(len(channels)))
     before: dict[tuple[str, str], float] = {}
+    names: dict[Cell, str] = {}
     pending: Record | None = None
     for line, cells in reader.rows(path, data, plan.columns):
-        machine = plan.machine or named(cells[1])
+        machine = plan.machine or names.get(cells[1]) or names.setdefault(cells[1], named(cells[1]))
         if not machine:
             raise DataError(f"{source}, line {line}: column `{data.machine}` is empty; every row needs its machine")
         sensor = "" if data.sensor is None else named(cells[plan.first])
@@ -148,16 +151,16 @@ def records(reader: Reader, path: Path, data: DataSpec, channels: Sequence[str])
         except NoTime as error:
             raise DataError(f"{source}, line {line}: column `{data.time}` {error}") from None
         before[machine, sensor] = ts
-        failed, anomalous = (
-            at is not None and truth(cells[at], source, line, plan.columns[at]) for at in (plan.failure, plan.anomaly)
-        )
+        failed = plan.failure is not None and truth(cells[plan.failure], source, line, plan.columns[plan.failure])
+        anomalous = plan.anomaly is not None and truth(cells[plan.anomaly], source, line, plan.columns[plan.anomaly])
         if data.sensor is None:
-            found = [MISSING] * len(channels)
-            for i, cell in zip(plan.channels, cells[plan.first :], strict=True):
-                try:
-                    found[i] = value(cell)
-                except ValueError as error:
-                    raise DataError(f"{source}, line {line}: column `{channels[i]}` {error}") from None
+            try:
+                found = list(map(value, cells[plan.first :]))
+            except ValueError as error:
+                raise DataError(f"{source}, line {line}: {_which(cells, plan, value)} {error}") from None
+            if not everything:
+                known = dict(zip(plan.channels, found, strict=True))
+                found = [known.get(i, MISSING) for i in range(len(channels))]
             yield Record(machine, ts, found, failed, source, line, anomalous)
             continue
         if sensor == data.failure:
@@ -182,6 +185,16 @@ def records(reader: Reader, path: Path, data: DataSpec, channels: Sequence[str])
                 pending.values[place[sensor]] = number
     if pending is not None:
         yield pending
+
+
+def _which(cells: Sequence[Cell], plan: Layout, value: Value) -> str:
+    """The column whose cell is no value."""
+    for at in range(plan.first, len(cells)):
+        try:
+            value(cells[at])
+        except ValueError:
+            return f"column `{plan.columns[at]}`"
+    raise AssertionError("some cell was no value")
 
 
 def named(cell: Cell) -> str:
