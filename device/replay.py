@@ -17,9 +17,12 @@ from device.topics import Template
 from edge.bundle import Bundle
 from edge.errors import DataError, LinkError
 from edge.readers import READERS
-from edge.readers.base import ABSENT, Reader, Record, by_machine
+from edge.readers.assemble import Plan, assemble
+from edge.readers.base import Reader, Record
+from edge.readers.cells import ABSENT
 from edge.registry import suggest
 from edge.spec import DataSpec, MqttSpec, load_project
+from edge.talk import note
 
 REPAIR = orjson.dumps({"event": REPAIRED})
 
@@ -38,8 +41,7 @@ class Source:
     """How to read a history and where its readings go."""
 
     reader: Reader
-    data: DataSpec
-    channels: tuple[str, ...]
+    plan: Plan
     mqtt: MqttSpec
 
 
@@ -59,9 +61,9 @@ def source_of(project: Path | None, histories: Sequence[Path]) -> Source:
     Raises ProjectError, BundleError or DataError.
     """
     if project is None:
-        return Source(READERS["csv"](), PLAIN, numeric_columns(histories[0]), MqttSpec())
+        return Source(READERS["csv"](), Plan.plain(PLAIN, numeric_columns(histories[0])), MqttSpec())
     spec = Bundle.open(project).manifest.project if project.suffix == ".edge" else load_project(project)
-    return Source(READERS[spec.data.reader](), spec.data, spec.channels, spec.mqtt)
+    return Source(READERS[spec.data.reader](), Plan.of(spec), spec.mqtt)
 
 
 def numeric_columns(path: Path) -> tuple[str, ...]:
@@ -85,7 +87,10 @@ def load(histories: Sequence[Path], source: Source, machines: Sequence[str] = ()
 
     Raises DataError for a file that cannot be read, a machine that is in none, or a name that no topic can carry.
     """
-    rows = by_machine(source.reader, histories, source.data, source.channels)
+    found = assemble(source.reader, histories, source.plan, labelled=False)
+    for line in found.notes:
+        note(f"note: {line}")
+    rows = [record for records in found.machines.values() for record in records]
     known = list(dict.fromkeys(row.machine for row in rows))
     for name in known:
         Template(source.mqtt.readings).check(name)
@@ -145,7 +150,7 @@ def publish(
             serve(IDLE_S if len(waiting) >= OUTSTANDING else min(IDLE_S, due - clock.monotonic()))
         if stop.requested:
             break
-        payload = encode(record, source.channels)
+        payload = encode(record, source.plan.channels)
         waiting.add(link.publish(topics.topic(record.machine), payload, qos))
         seen.add(record.machine)
         sent += 1

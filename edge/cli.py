@@ -15,6 +15,7 @@ from edge.registry import suggest
 from edge.shadow import shadowed
 
 VERBS: dict[str, tuple[str, str, str]] = {
+    "init": ("Workstation", "edge.verbs.init:init", "write a first project file by looking at histories"),
     "train": ("Workstation", "edge.verbs.train:train", "fit a model to histories and compare it with honest baselines"),
     "convert": ("Workstation", "edge.verbs.convert:convert", "export a fitted model to one certified bundle"),
     "verify": ("Workstation", "edge.verbs.verify:verify", "replay a bundle's golden vectors and drift on this machine"),

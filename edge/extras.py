@@ -10,6 +10,7 @@ EXTRA_OF = {
     "numpy": "train",
     "sklearn": "train",
     "matplotlib": "train",
+    "pyarrow": "parquet",
     "rich": "demo",
     "onnx": "convert",
     "onnxscript": "convert",

@@ -219,6 +219,8 @@ def table_of(project: Project) -> dict[str, Any]:
     """The project as it travels: without the folders of the workstation that trained it."""
     table = flat(project)
     for key in ("path", "test"):
-        if key in table["data"]:
+        if isinstance(table["data"].get(key), str):
             table["data"][key] = table["data"][key].rpartition("/")[2]
+        elif key in table["data"]:
+            table["data"][key] = [path.rpartition("/")[2] for path in table["data"][key]]
     return table

@@ -17,31 +17,50 @@ from edge.typed import build, plain
 
 @dataclass(frozen=True)
 class DataSpec:
-    """Where the histories are. Paths may be globs, hold `${VAR:-default}`, and are relative to the project file.
+    """Where the histories are. Paths may be globs or lists of them, hold `${VAR:-default}`, and are relative to the
+    project file. Files with different columns are joined by machine and time.
 
-    `failure` is the column that is true at the last reading of a life; without it every life is censored. `anomaly` is
-    the column that is true while the machine is known to be faulty, for tasks that judge by it. `test` names
-    histories that are looked at once, after training; without it a share of the machines is held back
-    (`train.test_share`). `missing` lists texts that mean "no value" besides the empty one, NaN, NA and null.
+    `machine` may be `{file}` or `{folder}`: each file or folder is one machine. `failure` is the column that is true at
+    the last reading of a life, or `{last}` where every record ends in a failure; without it every life is censored.
+    `anomaly` is the column that is true while the machine is known to be faulty, for tasks that judge by it. `test`
+    names histories that are looked at once, after training; without it a share of the machines is held back
+    (`train.test_share`). `missing` lists texts (and numbers) that mean "no value" besides the empty one, NaN, NA and
+    null. With `sensor`, a row holds one value: that column names the sensor, and `value` is the column of its value.
+    `time_format` is of strptime, `time_unit` s, ms, us or ns; times without a zone are in `timezone`. `decimal`,
+    `encoding`, `header_line` (the line that names the columns) and `data_line` (the first line of data) describe CSV
+    files. `resample` makes one reading of each `timing.period_s`.
     """
 
-    path: str
+    path: str | tuple[str, ...]
     reader: str = "csv"
     machine: str = "machine"
     time: str = "ts"
     failure: str | None = None
     anomaly: str | None = None
-    test: str | None = None
+    test: str | tuple[str, ...] | None = None
     missing: tuple[str, ...] = ()
+    sensor: str | None = None
+    value: str = "value"
+    time_format: str | None = None
+    time_unit: str | None = None
+    timezone: str = "UTC"
+    decimal: str = "."
+    encoding: str = "utf-8"
+    header_line: int = 1
+    data_line: int | None = None
+    resample: str | None = None
 
 
 @dataclass(frozen=True)
 class Signal:
-    """One channel. A value outside `min` … `max` (sensor's unit) is implausible and treated as missing."""
+    """One channel. A value outside `min` … `max` (sensor's unit) is implausible and treated as missing. `resample`
+    takes the place of `data.resample` for this channel.
+    """
 
     unit: str = ""
     min: float = float("-inf")
     max: float = float("inf")
+    resample: str | None = None
 
 
 @dataclass(frozen=True)
@@ -208,10 +227,12 @@ def load_project(path: Path, overrides: Iterable[str] = ()) -> Project:
         _override(table, override)
     data = table.get("data")
     if isinstance(data, dict):
+        folder = Path(glob.escape(str(path.parent)))  # the folder is no pattern, whatever brackets it has
         for key in ("path", "test"):
             if isinstance(data.get(key), str):
-                # The folder is no pattern, whatever brackets it has.
-                data[key] = str(Path(glob.escape(str(path.parent))) / expand(data[key], f"data.{key}"))
+                data[key] = str(folder / expand(data[key], f"data.{key}"))
+            elif isinstance(data.get(key), list) and all(isinstance(one, str) for one in data[key]):
+                data[key] = [str(folder / expand(one, f"data.{key}")) for one in data[key]]
     try:
         return parse_project(table)
     except ProjectError as error:
@@ -253,15 +274,38 @@ def _override(table: dict[str, Any], override: str) -> None:
     table[last] = value
 
 
-def _check(project: Project) -> None:
-    def need(holds: bool, message: str) -> None:
-        if not holds:
-            raise ProjectError(message)
+WAYS = ("mean", "median", "last", "min", "max")
+"""How the readings of one period become one."""
 
+
+def need(holds: bool, message: str) -> None:
+    """Raises ProjectError with `message` unless it `holds`."""
+    if not holds:
+        raise ProjectError(message)
+
+
+def _check_data(project: Project) -> None:
+    data = project.data
+    need(data.time_unit in (None, "s", "ms", "us", "ns"), f"`data.time_unit` must be s, ms, us or ns: {data.time_unit}")
+    need(data.decimal in (".", ","), f"`data.decimal` must be . or , and not {data.decimal!r}")
+    need(data.header_line >= 1, "`data.header_line` must be at least 1")
+    need(data.data_line is None or data.data_line > data.header_line, "`data.data_line` must be behind the header")
+    need(bool(data.path), "`data.path` names no file")
+    asked = {"data": data.resample, **{f"signals.{name}": s.resample for name, s in project.signals.items()}}
+    for key, way in asked.items():
+        need(way in (None, *WAYS), f"`{key}.resample` must be one of {', '.join(WAYS)}, not {way!r}")
+        need(way is None or data.resample is not None, f"`{key}.resample` needs `data.resample`; set that, too")
+    for column in (data.sensor, data.value):
+        seen = data.sensor is not None and column in project.channels
+        need(not seen, f"`{column}` is a column of rows that hold one value each, and cannot be a channel")
+
+
+def _check(project: Project) -> None:
     need(bool(_NAME.fullmatch(project.name)), f"`project.name` must be letters, digits, - and _, not {project.name!r}")
     need(bool(project.signals), "`signals` names no channel; add one line for each sensor the model may see")
     for name, signal in project.signals.items():
         need(signal.min < signal.max, f"`signals.{name}`: min {signal.min:g} is not below max {signal.max:g}")
+    _check_data(project)
     train, timing, alarm, data = project.train, project.timing, project.alarm, project.data
     for column in (data.machine, data.time, data.failure, data.anomaly):
         need(

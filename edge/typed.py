@@ -50,7 +50,9 @@ def convert(value: object, hint: Any, key: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in args:
             return None
-        return convert(value, next(a for a in args if a is not type(None)), key)
+        others = [a for a in args if a is not type(None)]
+        several = isinstance(value, list | tuple)
+        return convert(value, next((a for a in others if (typing.get_origin(a) is tuple) == several), others[0]), key)
     if hint is Any:
         return value
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):

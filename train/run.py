@@ -158,6 +158,7 @@ def _packed(histories: Sequence[History]) -> bytes:
     np.savez_compressed(
         file,
         x=np.concatenate([h.x for h in histories]),
+        mask=np.concatenate([h.mask for h in histories]),
         ts=np.concatenate([h.ts for h in histories]),
         length=np.array([len(h) for h in histories], np.int64),
         machine=np.array([h.machine for h in histories], np.str_),
@@ -174,7 +175,7 @@ def _packed(histories: Sequence[History]) -> bytes:
 
 def _unpacked(content: bytes) -> list[History]:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        names = ("x", "ts", "length", "machine", "life", "failed", "left", "marked", "anomalous")
+        names = ("x", "mask", "ts", "length", "machine", "life", "failed", "left", "marked", "anomalous")
         table = {name: file[name] for name in names}
     ends = np.cumsum(table["length"])
     known = (table[name] for name in ("machine", "life", "failed", "left", "marked"))
@@ -188,6 +189,7 @@ def _unpacked(content: bytes) -> list[History]:
             bool(failed),
             None if np.isnan(left) else float(left),
             table["anomalous"][start:end] if marked else None,
+            table["mask"][start:end],
         )
         for start, end, machine, life, failed, left, marked in facts
     ]

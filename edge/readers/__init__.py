@@ -1,4 +1,5 @@
-"""Histories as files: one reader a format, standard library only, so that a device replays what was trained on.
+"""Histories as files: one reader a format. All but Parquet need the standard library only, so that a device replays
+what was trained on.
 
 A new format is one new file with a class that meets `edge.readers.base.Reader`, and one line here.
 """
@@ -10,5 +11,6 @@ READERS = Registry(
     {
         "csv": "edge.readers.csv_text:CsvReader",
         "cmapss": "edge.readers.cmapss:CmapssReader",
+        "parquet": "edge.readers.parquet:ParquetReader",
     },
 )

@@ -1,20 +1,15 @@
-"""What a reader is, and what all text readers share."""
+"""What a reader is, and what all readers share."""
 
 from __future__ import annotations
 
 import glob
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from edge.clean import MISSING
 from edge.errors import DataError
 from edge.spec import DataSpec
-
-ABSENT = frozenset({"", "nan", "na", "n/a", "null", "none"})
-"""Texts that mean "no value" in any history, compared in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +27,30 @@ class Record:
     anomalous: bool = False
 
 
+Cell = object
+"""What a format holds in a cell: text, a number, true or false, a date, a moment, or None."""
+
+
 class Reader(Protocol):
     """A format of histories. Rows come in file order; all errors are DataError naming file, line and column."""
 
-    def columns(self, path: Path) -> tuple[str, ...]:
+    @property
+    def labelled(self) -> bool:
+        """Does the format itself tell failures, without a column for them?"""
+        ...
+
+    def columns(self, path: Path, data: DataSpec) -> tuple[str, ...]:
         """The columns of one file, in order."""
         ...
 
+    def rows(self, path: Path, data: DataSpec, columns: Sequence[str]) -> Iterator[tuple[int, Sequence[Cell]]]:
+        """The line and the cells in `columns` of each row of one file; raw, before anything is made of them."""
+        ...
+
     def records(self, path: Path, data: DataSpec, channels: Sequence[str]) -> Iterator[Record]:
-        """The rows of one file."""
+        """The readings of one file. A channel that it has not is missing; a column of failures or anomalies
+        that it has not is never true.
+        """
         ...
 
     def remaining(self, path: Path) -> dict[str, float]:
@@ -48,8 +58,16 @@ class Reader(Protocol):
         ...
 
 
-def find(pattern: str, key: str = "data.path") -> list[Path]:
-    """The files a path or glob names, sorted. Raises DataError where there is none; `key` says who asked."""
+def find(pattern: str | Sequence[str], key: str = "data.path") -> list[Path]:
+    """The files that paths or globs name, each once, those of a glob sorted. `key` says who asked.
+
+    Raises DataError where one names none.
+    """
+    patterns = [pattern] if isinstance(pattern, str) else pattern
+    return list(dict.fromkeys(path for one in patterns for path in _found(one, key)))
+
+
+def _found(pattern: str, key: str) -> list[Path]:
     if Path(pattern).is_file():
         return [Path(pattern)]  # whatever brackets its name has
     if Path(pattern).is_dir():
@@ -66,42 +84,31 @@ def find(pattern: str, key: str = "data.path") -> list[Path]:
 FILE = "{file}"
 """As `data.machine`: each file is one machine, called like the file."""
 
+FOLDER = "{folder}"
+"""As `data.machine`: each folder is one machine, called like the folder."""
+
+LAST = "{last}"
+"""As `data.failure`: every record ends in a failure, at its machine's last reading."""
+
+
+def machine_of(path: Path, data: DataSpec) -> str | None:
+    """The machine that all rows of `path` belong to, or None where a column names it."""
+    if data.machine == FILE:
+        return path.name.removesuffix(".gz").rpartition(".")[0] or path.name
+    return path.absolute().parent.name if data.machine == FOLDER else None
+
 
 def check_names(paths: Sequence[Path], data: DataSpec) -> None:
-    """Raises DataError where files of one name would become one machine."""
-    stems = [path.stem for path in paths]
-    twice = next((stem for stem in stems if stems.count(stem) > 1), None)
-    if data.machine == FILE and twice is not None:
-        raise DataError(
-            f'several files are called `{twice}`, and machine = "{FILE}" makes them one machine; rename them'
-        )
-
-
-def by_machine(reader: Reader, paths: Sequence[Path], data: DataSpec, channels: Sequence[str]) -> list[Record]:
-    """The rows of histories to predict: machine by machine as they first appear, each in time order.
-
-    Such a history need not say when a machine failed: the failure column is read from those files that have it, marks
-    of anomalies from none.
-    """
-    check_names(paths, data)
-    rows: dict[str, list[Record]] = {}
+    """Raises DataError where files or folders of one name would become one machine."""
+    if data.machine not in (FILE, FOLDER):
+        return
+    places: dict[str | None, Path] = {}
     for path in paths:
-        told = data.failure is not None and data.failure in reader.columns(path)
-        known = replace(data, failure=data.failure if told else None, anomaly=None)
-        for record in reader.records(path, known, channels):
-            rows.setdefault(record.machine, []).append(record)
-    return [record for records in rows.values() for record in sorted(records, key=lambda record: record.ts)]
-
-
-def number(text: str, missing: frozenset[str], source: str, line: int, column: str) -> float:
-    """A sensor's text as a value, MISSING for a text that means so. Raises DataError for any other text."""
-    if text.strip().lower() in missing:
-        return MISSING
-    try:
-        value = float(text)
-    except ValueError:
-        raise DataError(
-            f"{source}, line {line}: column `{column}` holds `{text}`, which is no number; "
-            f'correct it, or add it to data.missing, such as missing = ["{text}"]'
-        ) from None
-    return value if math.isfinite(value) else MISSING
+        place = path if data.machine == FILE else path.parent
+        name = machine_of(path, data)
+        if places.setdefault(name, place) != place:
+            kind, way = ("files", f'rename them, or write machine = "{FOLDER}" where each folder is one machine')
+            kind, way = ("folders", "rename them") if data.machine == FOLDER else (kind, way)
+            raise DataError(
+                f'several {kind} are called `{name}`, and machine = "{data.machine}" makes them one machine; {way}'
+            )

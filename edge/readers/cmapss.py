@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edge.errors import DataError
-from edge.readers.base import ABSENT, Record, number
+from edge.readers.base import Cell, Record
+from edge.readers.cells import values as valued
 from edge.registry import suggest
 from edge.spec import DataSpec
 
@@ -20,9 +21,17 @@ COLUMNS = ("unit", "cycle", *(f"setting_{i}" for i in range(1, 4)), *(f"sensor_{
 class CmapssReader:
     """Machines are called by file and unit (`train_FD001-17`); the cycle counts as the time, in seconds."""
 
-    def columns(self, path: Path) -> tuple[str, ...]:
+    labelled = True
+
+    def columns(self, path: Path, data: DataSpec) -> tuple[str, ...]:
         """The same in every file; none tells failures, the file's name does."""
         return COLUMNS
+
+    def rows(self, path: Path, data: DataSpec, columns: Sequence[str]) -> Iterator[tuple[int, Sequence[Cell]]]:
+        """Cells are text."""
+        places = [COLUMNS.index(name) for name in columns]
+        for line, row in _rows(path):
+            yield line, [row[i] for i in places]
 
     def records(self, path: Path, data: DataSpec, channels: Sequence[str]) -> Iterator[Record]:
         """The rows of `path`; the failure flag is true in the last row of each unit of a `train_*` file."""
@@ -33,10 +42,8 @@ class CmapssReader:
         fails = path.name.startswith("train_")
         previous: Record | None = None
         for line, row in _rows(path):
-            if len(row) != len(COLUMNS):
-                raise DataError(f"{path}, line {line}: {len(row)} fields where C-MAPSS has {len(COLUMNS)}")
-            values = [number(row[i], ABSENT, str(path), line, COLUMNS[i]) for i in places]
-            cycle = number(row[1], frozenset(), str(path), line, "cycle")
+            values = [_number(row[i], path, line, COLUMNS[i]) for i in places]
+            cycle = _number(row[1], path, line, "cycle")
             record = Record(_machine(path, row[0]), cycle, values, False, str(path), line)
             if previous is not None:
                 yield _ended(previous, fails and previous.machine != record.machine)
@@ -50,7 +57,7 @@ class CmapssReader:
         truth = path.with_name(path.name.replace("test_", "RUL_", 1))
         if truth == path or not truth.is_file():
             return {}
-        cycles = [number(row[0], frozenset(), str(truth), line, "cycles left") for line, row in _rows(truth)]
+        cycles = [_number(row[0], truth, line, "cycles left") for line, row in _rows(truth, 1)]
         return {_machine(path, str(unit)): left for unit, left in enumerate(cycles, start=1)}
 
 
@@ -62,11 +69,23 @@ def _ended(record: Record, failed: bool) -> Record:
     return Record(record.machine, record.ts, record.values, failed, record.source, record.line)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+_value = valued(DataSpec(path=""))
+
+
+def _number(text: str, path: Path, line: int, column: str) -> float:
+    try:
+        return _value(text)
+    except ValueError:
+        raise DataError(f"{path}, line {line}: column `{column}` holds `{text}`, which is no number") from None
+
+
+def _rows(path: Path, fields: int = len(COLUMNS)) -> Iterator[tuple[int, list[str]]]:
     try:
         with path.open(encoding="ascii") as file:
             for line, text in enumerate(file, start=1):
                 row = text.split()
+                if row and len(row) != fields:
+                    raise DataError(f"{path}, line {line}: {len(row)} fields where C-MAPSS has {fields}")
                 if row:
                     yield line, row
     except OSError as error:

@@ -19,7 +19,8 @@ from edge.bundle import Bundle
 from edge.errors import DataError
 from edge.manifest import Manifest
 from edge.readers import READERS
-from edge.readers.base import Reader, Record, by_machine, find
+from edge.readers.assemble import Plan, assemble
+from edge.readers.base import Reader, Record, find
 from edge.talk import note
 
 if TYPE_CHECKING:
@@ -93,10 +94,11 @@ def score(
 
 def _records(manifest: Manifest, history: tuple[str, ...], reader: str | None) -> list[Record]:
     """The rows of all files, machine by machine."""
-    data = manifest.project.data
-    chosen: Reader = READERS[reader or data.reader]()
-    paths = [path for pattern in history for path in find(pattern, "HISTORY")]
-    return by_machine(chosen, paths, data, manifest.project.channels)
+    chosen: Reader = READERS[reader or manifest.project.data.reader]()
+    found = assemble(chosen, find(history, "HISTORY"), Plan.of(manifest.project), labelled=False)
+    for line in found.notes:
+        note(f"note: {line}")
+    return [record for records in found.machines.values() for record in records]
 
 
 def _json_line(write: Write, encode: Callable[[Prediction], bytes]) -> Callable[[Prediction], None]:

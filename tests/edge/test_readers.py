@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edge.errors import DataError
 from edge.readers import READERS
+from edge.readers.assemble import Plan, assemble
 from edge.readers.base import Record, check_names, find
 from edge.spec import DataSpec
 
@@ -18,7 +19,9 @@ SPEC = DataSpec(path="", machine="machine", time="ts", failure="failed")
 
 
 def read(path: Path, spec: DataSpec = SPEC, channels: Sequence[str] = ("a", "b")) -> list[Record]:
-    return list(READERS["csv"]().records(path, spec, channels))
+    return [
+        r for rows in assemble(READERS["csv"](), [path], Plan.plain(spec, channels)).machines.values() for r in rows
+    ]
 
 
 def write(tmp_path: Path, text: str | bytes) -> Path:
@@ -58,7 +61,7 @@ def test_no_value_is_missing_not_an_error(tmp_path: Path, text: str) -> None:
         ("machine,ts,a,b,failed\nm1,1,2,3\n", r"line 2: 4 fields where the header has 5"),
         ("machine,ts,a,b,failed\nm1,1,ok,3,0\n", r"line 2: column `a` holds `ok`.*missing = \[\"ok\"\]"),
         ("machine,ts,a,b,failed\nm1,1,2,3,0\nm1,soon,2,3,0\n", r"line 3: column `ts` holds `soon`"),
-        ("machine,ts,a,b,failed\nm1,1772323200000,2,3,0\n", r"line 2: column `ts`.*seconds, not milliseconds"),
+        ("machine,ts,a,b,failed\nm1,1772323200000,2,3,0\n", r"line 2: column `ts`.*time_unit = .ms"),
         ("machine,ts,a,b,failed\n,1,2,3,0\n", r"line 2: column `machine` is empty"),
         ("machine,ts,a,b,failed\nm1,1,2,3,perhaps\n", r"line 2: column `failed` holds `perhaps`"),
         (b"machine,ts,a,b,failed\nm1,1,2,\xff,0\n", r"not UTF-8"),

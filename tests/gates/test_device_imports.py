@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 FORBIDDEN = ("torch", "tensorflow", "onnx", "onnxscript", "litert_torch", "polars", "pandas", "sklearn", "matplotlib")
-ENGINES = ("numpy", "ai_edge_litert", "tflite_runtime", "onnxruntime")
+ENGINES = ("numpy", "ai_edge_litert", "tflite_runtime", "onnxruntime", "pyarrow")
 
 LOOK = "import sys; loaded = {m.partition('.')[0] for m in sys.modules}; print(' '.join(sorted(loaded)))"
 

@@ -149,7 +149,8 @@ def test_a_row_without_a_usable_value_is_no_reading(tmp_path: Path) -> None:
     assert [n for n in found.notes if "without a usable value" in n] == [
         "2 readings were without a usable value in any channel in data.path; left out"
     ]
-    assert any("`temp` 2, `flow` 1" in n for n in found.notes)
+    said = "`temp` 2 (50 %), `flow` 1 (25 %)"
+    assert any(said in n for n in found.notes)
 
 
 def test_a_failure_that_an_empty_row_reports_ends_the_life_before_it(tmp_path: Path) -> None:

@@ -282,7 +282,7 @@ def test_what_cannot_be_done_ends_in_one_clear_line(
         ("30c 30c 30c 30f", "1 of 4 machines ran to failure"),
         ("30f 30f 30f", None),
         ("30f 30f 30f 30f", None),
-        ("2f 2f 2f", None),
+        ("2f 2f 2f", "the longest life in `data.path` has 2 readings"),
         ("30f 30f 30f 1c 2c 2c", None),
     ],
 )

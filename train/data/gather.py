@@ -7,19 +7,21 @@ failure is counted through such gaps; a censored life bounds each of its stretch
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
 from edge.clean import MISSING, clean, limits_of
 from edge.errors import DataError
 from edge.readers import READERS
-from edge.readers.base import Reader, Record, check_names, find
+from edge.readers.assemble import Plan, assemble
+from edge.readers.base import Reader, Record, find
+from edge.readers.resample import Limits
 from edge.spec import Project
+from train.data.channels import Lost, judge_channels
 from train.data.history import History, machines
 
 
@@ -53,91 +55,72 @@ def check_apart(training: Sequence[History], test: Sequence[History]) -> None:
         )
 
 
-def _gather(project: Project, pattern: str, key: str) -> Gathered:
+AHEAD_S = 86_400.0
+"""A reading dated further ahead than this is from no clock of this world; zones and slow clocks explain less."""
+
+
+def _gather(project: Project, pattern: str | Sequence[str], key: str) -> Gathered:
     reader: Reader = READERS[project.data.reader]()
-    rows: dict[str, list[Record]] = {}
-    left: dict[str, float] = {}
-    paths = find(pattern, key)
-    check_names(paths, project.data)
-    for path in paths:
-        for record in _rows(reader, path, project):
-            rows.setdefault(record.machine, []).append(record)
-        left.update(reader.remaining(path))
-    gathered = Gathered([])
-    replaced: Counter[str] = Counter()
+    found = assemble(reader, find(pattern, key), Plan.of(project), latest=time.time() + AHEAD_S)
+    gathered = Gathered([], found.notes)
+    lost = Lost(project.channels)
     limits = limits_of(project.channels, project.signals)
     empty = 0
-    for machine, records in rows.items():
-        ordered, without = _in_order(machine, records, limits, gathered.notes)
-        empty += without
+    for machine, records in found.machines.items():
+        ordered = _usable(records, limits)
+        empty += len(records) - len(ordered)
         if len(ordered) < 2:
             has, place = ("a single", ordered[0]) if ordered else ("no usable", records[0])
             gathered.notes.append(f"machine `{machine}` has {has} reading ({_place(place)}); it is left out")
             continue
         lives = list(_lives(machine, ordered, gathered.notes))
-        stretches = _stretches(project, machine, lives, left.get(machine), gathered.notes)
+        stretches = _stretches(project, machine, lives, found.left.get(machine), gathered.notes)
         for number, (stretch, beyond) in enumerate(stretches):
-            gathered.histories.append(_history(project, machine, number, stretch, beyond, replaced))
+            one = _history(project, machine, number, stretch, beyond, lost)
+            gathered.histories.append(one if found.marked else replace(one, anomalous=None))
     if empty:
         gathered.notes.append(f"{_rows_were(empty)} without a usable value in any channel in {key}; left out")
     if not gathered.histories:
-        why = f" ({_rows_were(empty)} without a value inside min … max in any channel)" if empty else ""
+        raise DataError(_nothing(project, found.machines, empty, pattern, key))
+    longest = max(map(len, gathered.histories))
+    if longest < project.timing.warm_up_readings:
         raise DataError(
-            f"`{key}` = `{pattern}` holds no machine with two readings or more{why}; nothing can be learnt from it"
+            f"`timing.warm_up_readings` is {project.timing.warm_up_readings}, but the longest life in `{key}` has "
+            f"{longest} readings: no prediction would ever count; lower it"
         )
-    _judge_channels(project, gathered, replaced, key)
+    judge_channels(project.channels, gathered.histories, lost, key, gathered.notes)
     return gathered
 
 
-def _rows(reader: Reader, path: Path, project: Project) -> Iterator[Record]:
-    return reader.records(path, project.data, project.channels)
+def _nothing(
+    project: Project, machines: Mapping[str, Sequence[Record]], empty: int, pattern: str | Sequence[str], key: str
+) -> str:
+    """Why nothing can be learnt."""
+    readings = [record for records in machines.values() for record in records]
+    if len(readings) > 1 and all(record.failed for record in readings):
+        return (
+            f"column `{project.data.failure}` is true in every row of `{key}`: `data.failure` must be true at the last "
+            "reading of a life alone; correct it, or name another column"
+        )
+    why = f" ({_rows_were(empty)} without a value inside min … max in any channel)" if empty else ""
+    return f"`{key}` = `{pattern}` holds no machine with two readings or more{why}; nothing can be learnt from it"
 
 
 def _place(record: Record) -> str:
     return f"{record.source}, line {record.line}"
 
 
-Limits = Sequence[tuple[float, float]]
-
-
-def _empty(record: Record, limits: Limits) -> bool:
-    """Has it no usable value? A device rejects such a reading."""
-    return not any(low <= value <= high for value, (low, high) in zip(record.values, limits, strict=True))
-
-
-def _in_order(machine: str, records: list[Record], limits: Limits, notes: list[str]) -> tuple[list[Record], int]:
-    """Readings sorted by time, one a moment, and how many rows were none because they are empty.
-
-    The first row of a moment stays, and a failure that any of them reports stays too. One that an empty row reports
-    ends the life at the reading before it.
+def _usable(records: Sequence[Record], limits: Limits) -> list[Record]:
+    """Without readings that have no usable value, which a device rejects; a failure that one of them reports ends the
+    life at the reading before it.
     """
-    back = next((b for a, b in pairwise(records) if a.source == b.source and b.ts < a.ts), None)
-    if back is not None:
-        notes.append(f"machine `{machine}`: time runs backwards at {_place(back)}; its readings were sorted by time")
     kept: list[Record] = []
-    empty = same = different = 0
-    for record in sorted(records, key=lambda r: (r.ts, _empty(r, limits))):
-        if _empty(record, limits):
-            empty += 1
-            if record.failed and kept:
-                kept[-1] = replace(kept[-1], failed=True)
-            continue
-        if not kept or record.ts > kept[-1].ts:
+    for record in records:
+        if any(low <= value <= high for value, (low, high) in zip(record.values, limits, strict=True)):
             kept.append(record)
-            continue
-        first = kept[-1]
-        if np.array_equal(first.values, record.values, equal_nan=True):
-            same += 1
-        else:
-            different += 1
-        if record.failed and not first.failed:
-            kept[-1] = replace(first, failed=True)
-    if same:
-        notes.append(f"machine `{machine}`: {_rows_were(same)} repeated and counted once")
-    if different:
-        again = f"{_rows_were(different)} given a second time with other values"
-        notes.append(f"machine `{machine}`: {again}; the first in the file counts")
-    return kept, empty
+        elif record.failed and kept:
+            kept[-1] = replace(kept[-1], failed=True)
+    return kept
 
 
 def _rows_were(n: int) -> str:
@@ -196,7 +179,7 @@ def _stretches(
 
 
 def _history(
-    project: Project, machine: str, life: int, records: list[Record], left: float | None, replaced: Counter[str]
+    project: Project, machine: str, life: int, records: list[Record], left: float | None, lost: Lost
 ) -> History:
     channels = project.channels
     limits = limits_of(channels, project.signals)
@@ -204,31 +187,12 @@ def _history(
     rows = []
     for record in records:
         values = list(record.values)
-        if clean(values, held, limits):
-            replaced.update(c for c, was, now in zip(channels, record.values, values, strict=True) if was != now)
+        clean(values, held, limits)
         rows.append(values)
+    sent = np.array([record.values for record in records], np.float64)
+    low, high = np.array(limits).T
+    mask = (sent >= low) & (sent <= high)
+    lost.count(sent, mask)
     ts = np.array([r.ts for r in records], np.float64)
-    marks = None if project.data.anomaly is None else np.array([r.anomalous for r in records], np.bool_)
-    return History(machine, life, ts, np.array(rows, np.float32), records[-1].failed, left, marks)
-
-
-def _judge_channels(project: Project, gathered: Gathered, replaced: Counter[str], key: str) -> None:
-    x = np.concatenate([h.x for h in gathered.histories])
-    known = ~np.isnan(x)
-    constant = []
-    for i, channel in enumerate(project.channels):
-        values = x[known[:, i], i]
-        if not len(values):
-            raise DataError(
-                f"column `{channel}` has no usable value in `{key}`: all are missing or outside its min … max; "
-                f"correct the limits, or take `{channel}` out of the project file"
-            )
-        if values.min() == values.max():
-            constant.append(channel)
-    if constant:
-        names = ", ".join(f"`{c}`" for c in constant)
-        verb = "never changes" if len(constant) == 1 else "never change"
-        gathered.notes.append(f"{names} {verb} in {key}; a constant teaches nothing")
-    if replaced:
-        names = ", ".join(f"`{c}` {replaced[c]}" for c in project.channels if replaced[c])
-        gathered.notes.append(f"missing or implausible values in {key}, the last good one was held: {names}")
+    marks = np.array([r.anomalous for r in records], np.bool_)
+    return History(machine, life, ts, np.array(rows, np.float32), records[-1].failed, left, marks, mask)

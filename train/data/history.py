@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ class History:
     (see `edge.clean`), NaN only before a channel's first good value; `ts` [T] seconds, strictly increasing. `failed`:
     the last reading is the failure. `left`: readings truly left after the last one, where known (0 where it failed,
     those of the stretches behind it where they led to a failure), else None: the life is censored. `anomalous` [T]:
-    where a person marked the machine as faulty, None where nobody looked.
+    where a person marked the machine as faulty, None where nobody looked. `mask` [T, C] is true where a channel really
+    had a good value; by default, wherever `x` has one.
     """
 
     machine: str
@@ -28,6 +29,16 @@ class History:
     failed: bool
     left: float | None
     anomalous: NDArray[np.bool_] | None = None
+    mask: NDArray[np.bool_] = field(default_factory=lambda: np.empty((0, 0), np.bool_))
+
+    def __post_init__(self) -> None:
+        if self.mask.shape != self.x.shape:
+            object.__setattr__(self, "mask", ~np.isnan(self.x))
+
+    @property
+    def dt(self) -> NDArray[np.float32]:
+        """[T] seconds since the reading before, 0 at the first."""
+        return np.diff(self.ts, prepend=self.ts[:1]).astype(np.float32)
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -37,8 +48,8 @@ class History:
         whole = stop == len(self)
         left = None if self.left is None else self.left + len(self) - stop
         marks = None if self.anomalous is None else self.anomalous[start:stop]
-        ts, x = self.ts[start:stop], self.x[start:stop]
-        return replace(self, ts=ts, x=x, failed=self.failed and whole, left=left, anomalous=marks)
+        ts, x, mask = self.ts[start:stop], self.x[start:stop], self.mask[start:stop]
+        return replace(self, ts=ts, x=x, failed=self.failed and whole, left=left, anomalous=marks, mask=mask)
 
 
 def machines(histories: Sequence[History]) -> list[str]:

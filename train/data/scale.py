@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from edge.errors import DataError
 from edge.spec import Project
-from train.data.history import History
+from train.data.history import History, inputs
 
 FLAT = 1e-6
 """A channel whose deviation is below this share of its largest magnitude is constant: float32 cannot say more."""
@@ -65,7 +65,8 @@ class Scaler(nn.Module):
     @classmethod
     def fit(cls, histories: Sequence[History], project: Project) -> Scaler:
         """A scaler of these histories, training machines only. Raises DataError for a channel without a value."""
-        x = np.concatenate([h.x for h in histories]).astype(np.float64)
+        # Held values repeat themselves; they would shrink the deviation and move the mean.
+        x = np.concatenate([np.where(h.mask, h.x, np.nan) for h in histories]).astype(np.float64)
         for i, channel in enumerate(project.channels):
             if np.isnan(x[:, i]).all():
                 raise DataError(
@@ -76,7 +77,8 @@ class Scaler(nn.Module):
         scale = _inverse(np.nanstd(x, axis=0), x)
         columns = [project.channels.index(c) for c in project.regime.columns]
         # Conditions nearer to each other than a fraction of the least spread are one.
-        z = ((np.where(np.isnan(x), mean, x) - mean) * scale)[:, columns].round(2)
+        seen = np.concatenate([inputs(h, mean.astype(np.float32)) for h in histories])[:, columns]
+        z = ((seen - mean[columns]) * scale[columns]).round(2)
         count = min(project.regime.count, len(np.unique(z, axis=0))) if columns else 0
         scaler = cls(len(mean), columns, count)
         if count:
