@@ -113,12 +113,13 @@ class MqttLink:
         subscriptions: Sequence[tuple[str, int]],
         will: Will | None,
         clock: Clock,
-        wake_fd: int | None = None,
+        wake_fds: Sequence[int] = (),
         keep_session: bool = True,
         receipts_wait: bool = False,
+        insist: bool = False,
     ) -> None:
-        """`subscriptions` are (filter, QoS). `poll` returns once when `wake_fd` becomes readable; an attempt to connect
-        is not cut short by it.
+        """`subscriptions` are (filter, QoS). `poll` returns when one of `wake_fds` becomes readable; an attempt to
+        connect is not cut short by it. With `insist` a refusal is an error like any other, and no LinkError.
 
         With `keep_session` the broker keeps what we were not there to read. With `receipts_wait` a lone receipt does
         not end a `poll`, but is taken with whatever comes next or at the timeout: half the wake-ups of a daemon that
@@ -130,7 +131,8 @@ class MqttLink:
         self._settings = settings
         self._subscriptions = list(subscriptions)
         self._clock = clock
-        self._wake_fd = wake_fd
+        self._wake_fds = tuple(wake_fds)
+        self._insist = insist
         self._receipts_wait = receipts_wait
         self._inbox: list[Message] = []
         self._confirmed: list[int] = []
@@ -174,9 +176,9 @@ class MqttLink:
             self._reconnect(timeout_s)
         else:
             self._serve(timeout_s)
-        if self._refused is not None and self.connections == 0:
+        if self._refused is not None and self.connections == 0 and not self._insist:
             raise LinkError(self._refused)
-        if self._denied is not None and self.connections == 1:
+        if self._denied is not None and self.connections == 1 and not self._insist:
             raise LinkError(self._denied)
         inbox, self._inbox = self._inbox, []
         return inbox
@@ -224,11 +226,6 @@ class MqttLink:
             if self._receipts_wait:
                 timeout_s = min(timeout_s, LATE_S)
             events = self._poller.poll(max(0.0, timeout_s) * 1000)
-            if self._wake_fd is not None and any(fd == self._wake_fd for fd, _ in events):
-                # It stays readable, and has said all it has to say: whoever polls on wants to wait for the broker.
-                self._poller.unregister(self._wake_fd)
-                self._wake_fd = None
-                events = []
             if not events or any(fd == self._polled and happened & ~select.POLLOUT for fd, happened in events):
                 self._read()
             if self._client.want_write():
@@ -256,8 +253,7 @@ class MqttLink:
     def _reconnect(self, timeout_s: float) -> None:
         pause = self._attempt_at - self._clock.monotonic()
         if pause > 0:
-            fds = [] if self._wake_fd is None else [self._wake_fd]
-            select.select(fds, [], [], min(pause, timeout_s))
+            select.select(self._wake_fds, [], [], min(pause, timeout_s))
             return
         self._broken = self._answered = False
         try:
@@ -281,8 +277,8 @@ class MqttLink:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._poller, self._polled, self._writing = select.poll(), sock.fileno(), False
         self._poller.register(self._polled, select.POLLIN)
-        if self._wake_fd is not None:
-            self._poller.register(self._wake_fd, select.POLLIN)
+        for fd in self._wake_fds:
+            self._poller.register(fd, select.POLLIN)
 
     def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _more: Any) -> None:
         self._answered = True

@@ -53,12 +53,19 @@ class StoreSettings:
 
 @dataclass(frozen=True)
 class DeviceSettings:
-    """The whole file. `max_machines` bounds memory; `status_every_s` is the rhythm of the status message."""
+    """The whole file. `max_machines` bounds memory; `status_every_s` is the rhythm of the status message.
+
+    `backend` and `recipe` choose the bundle's file. After `silence_s` without a reading the daemon calls itself not
+    healthy; 0: silence is no fault.
+    """
 
     broker: BrokerSettings = field(default_factory=BrokerSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     max_machines: int = 10_000
     status_every_s: float = 10.0
+    silence_s: float = 0.0
+    backend: str = "auto"
+    recipe: str = "float32"
 
 
 def load_settings(path: Path | None) -> DeviceSettings:
@@ -97,8 +104,9 @@ def _check(settings: DeviceSettings) -> None:
             raise ProjectError(f"`broker.{key}` must be at most 65535, not {getattr(settings.broker, key)}")
     if not settings.status_every_s < float("inf"):
         raise ProjectError("`status_every_s` must be finite")
-    if not settings.store.flush_s >= 0:
-        raise ProjectError(f"`store.flush_s` must not be negative, not {settings.store.flush_s:g}")
+    for key, value in {"store.flush_s": settings.store.flush_s, "silence_s": settings.silence_s}.items():
+        if not value >= 0:
+            raise ProjectError(f"`{key}` must not be negative, not {value:g}")
 
 
 def with_url(broker: BrokerSettings, url: str) -> BrokerSettings:

@@ -57,7 +57,7 @@ def replay(
     records = load(histories, source, machines)
     clock = SystemClock()
     with on_signals() as stop:
-        link = MqttLink(settings, "", password(settings), (), None, clock, stop.fd, keep_session=False)
+        link = MqttLink(settings, "", password(settings), (), None, clock, (stop.fd,), keep_session=False)
         try:
             with progress("publishing", len(records)) as advance:
                 done = publish(records, source, link, clock, stop, rate, qos, advance)
