@@ -13,7 +13,7 @@ from device.clock import Clock
 from device.delivery import Delivery
 from device.desk import Desk
 from device.health import Health
-from device.link import Link, Message
+from device.messages import Link, Message
 from device.notify import Notify
 from device.prediction import Prediction, Reason, Rejected
 from device.runtime import Runtime
