@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from device.clock import Clock
 from device.health import Health
-from device.link import Link, Message
+from device.messages import Link, Message
 from device.runtime import Runtime
 from device.settings import StoreSettings
 from device.store import Sent, Store, StoreFull

@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "score": ("Workstation", "edge.verbs.score:score", "predict a history offline, as the daemon would"),
     "run": ("Device", "edge.verbs.run:run", "serve a bundle: readings in, predictions out, by MQTT"),
     "replay": ("Device", "edge.verbs.replay:replay", "publish a history as live readings"),
+    "status": ("Device", "edge.verbs.status:status", "ask the running daemons of this device how they are"),
     "profile": ("Device", "edge.verbs.profile:profile", "measure microseconds a step, float against int8"),
     "demo": ("Help", "edge.verbs.demo:demo", "the whole road on a simulated fleet, in about two minutes"),
     "doctor": ("Help", "edge.verbs.doctor:doctor", "say what is installed, missing or shadowed here"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from device.link import Message
+from device.messages import Message
 
 
 class Killed(BaseException):
