@@ -21,6 +21,8 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "score": ("Workstation", "edge.verbs.score:score", "predict a history offline, as the daemon would"),
     "run": ("Device", "edge.verbs.run:run", "serve a bundle: readings in, predictions out, by MQTT"),
     "replay": ("Device", "edge.verbs.replay:replay", "publish a history as live readings"),
+    "install": ("Device", "edge.verbs.install:install", "serve a bundle as a systemd service, now and at every boot"),
+    "uninstall": ("Device", "edge.verbs.uninstall:uninstall", "stop the service and remove what install wrote"),
     "status": ("Device", "edge.verbs.status:status", "ask the running daemons of this device how they are"),
     "profile": ("Device", "edge.verbs.profile:profile", "measure microseconds a step, float against int8"),
     "demo": ("Help", "edge.verbs.demo:demo", "the whole road on a simulated fleet, in about two minutes"),
