@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+from types import FrameType
 
 import click
 
@@ -74,6 +76,9 @@ def group() -> None:
 
 def main() -> None:
     """Entry of the console script `edge`; never returns."""
+    signal.signal(signal.SIGTERM, _terminated)
+    # ONNX Runtime's wheels report their use to their maker by HTTPS, unless told not to. Nothing here leaves the plant.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         # `doctor` shows all shadows, with everything else.
         for shadow in shadowed() if sys.argv[1:2] != ["doctor"] else []:
@@ -101,6 +106,11 @@ def main() -> None:
             raise
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - what is left in its buffer has nowhere to go
         fail(f"the output cannot be written: {error.strerror}", DataError.exit_code)
+
+
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    """As Ctrl-C does: what was being written aside is cleared away."""
+    sys.exit(128 + number)
 
 
 def fail(message: str, status: int) -> None:
