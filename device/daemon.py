@@ -150,6 +150,10 @@ class Daemon:
                 )
                 return
             ts = self._arrival(machine)
+        elif self._ahead(ts):
+            line = f"ts {ts!r} is more than {self._settings.max_ahead_s:g} s ahead of this machine's clock; ignored"
+            self._health.reject(Reason.AHEAD, machine, line)
+            return
         answer = self._runtime.feed(machine, ts, reading.values)
         if isinstance(answer, Rejected):
             self._health.reject(answer.reason, machine, answer.line)
@@ -163,6 +167,11 @@ class Daemon:
     def _sent(self, prediction: Prediction) -> Sent:
         topic = self._topics.predictions.topic(prediction.machine)
         return Sent(prediction.model, prediction.machine, prediction.seq, topic, payload.encode(prediction))
+
+    def _ahead(self, ts: float) -> bool:
+        """Whether taking it would make all later readings of its machine late, as far as this machine can know."""
+        longest = self._settings.max_ahead_s
+        return 0 < longest < ts - self._clock.now() and self._clock.synchronised()
 
     def _arrival(self, machine: str) -> float:
         """The time of arrival, but after the last reading's: a clock that was set back must not silence a machine."""

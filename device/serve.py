@@ -76,7 +76,7 @@ def _serve(path: Path, settings: DeviceSettings, insist: bool, stop: Stop) -> No
     place = store_folder(settings.store) / f"{project.name}.sqlite"
     store = Store.open(place, model, clock.now(), settings.store.keep_days)
     if store.warning:
-        health.store_error = store.warning
+        health.store_error = "" if store.lasting else store.warning
         health.error("", store.warning)
     try:
         desk = _desk(project.name, log)

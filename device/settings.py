@@ -20,6 +20,11 @@ PLAIN_PORT = 1883
 
 TLS_PORT = 8883
 
+DAY_S = 86_400.0
+
+LONGEST_ID = 128
+"""Characters of a client id."""
+
 
 @dataclass(frozen=True)
 class BrokerSettings:
@@ -66,7 +71,8 @@ class DeviceSettings:
     """The whole file. `max_machines` bounds memory; `status_every_s` is the rhythm of the status message.
 
     `backend` and `recipe` choose the bundle's file. After `silence_s` without a reading the daemon calls itself not
-    healthy; 0: silence is no fault.
+    healthy; 0: silence is no fault. A reading dated more than `max_ahead_s` after its arrival is refused, as it would
+    make all later ones late, provided this machine's clock is synchronised; 0: never.
     """
 
     broker: BrokerSettings = field(default_factory=BrokerSettings)
@@ -74,6 +80,7 @@ class DeviceSettings:
     max_machines: int = 10_000
     status_every_s: float = 10.0
     silence_s: float = 0.0
+    max_ahead_s: float = DAY_S
     backend: str = "auto"
     recipe: str = "float32"
 
@@ -117,9 +124,17 @@ def _check(settings: DeviceSettings) -> None:
             raise ProjectError(f"`broker.{key}` must be at most 65535, not {getattr(settings.broker, key)}")
     if not settings.status_every_s < float("inf"):
         raise ProjectError("`status_every_s` must be finite")
-    for key, value in {"store.flush_s": settings.store.flush_s, "silence_s": settings.silence_s}.items():
+    for key, value in _not_negative(settings).items():
         if not value >= 0:
             raise ProjectError(f"`{key}` must not be negative, not {value:g}")
+
+
+def _not_negative(settings: DeviceSettings) -> dict[str, float]:
+    return {
+        "store.flush_s": settings.store.flush_s,
+        "silence_s": settings.silence_s,
+        "max_ahead_s": settings.max_ahead_s,
+    }
 
 
 def check_broker(broker: BrokerSettings) -> None:
@@ -172,8 +187,14 @@ def password(broker: BrokerSettings) -> str | None:
 
 
 def client_id(broker: BrokerSettings, project: str) -> str:
-    """The name we have at the broker."""
-    return broker.client_id or f"{project}-{socket.gethostname()}"
+    """The name we have at the broker. Raises ProjectError for one that the topic of our status cannot carry."""
+    name = broker.client_id or f"{project}-{socket.gethostname()}"
+    if len(name) > LONGEST_ID or not name.isprintable() or set("/+#") & set(name):
+        raise ProjectError(
+            f"the client id {name[:40]!r} cannot be part of a topic: printable, without / + #, at most {LONGEST_ID} "
+            "characters; choose another with --client-id"
+        )
+    return name
 
 
 def store_folder(store: StoreSettings) -> Path:

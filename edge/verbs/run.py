@@ -14,6 +14,15 @@ import click
 from edge.verbs.broker import BrokerOptions, apply, broker_options
 
 
+class Journal(logging.Formatter):
+    """Lines as systemd's journal takes them, which knows the time already: syslog's number of the level in front."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As Formatter."""
+        number = 3 if record.levelno >= logging.ERROR else 4 if record.levelno >= logging.WARNING else 6
+        return f"<{number}>{super().format(record)}"
+
+
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @broker_options
@@ -52,6 +61,9 @@ def run(
         broker = replace(broker, client_id=client_id)
     kept = replace(settings.store, folder=str(store)) if store is not None else settings.store
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    stream = os.fstat(sys.stderr.fileno())
+    if os.environ.get("JOURNAL_STREAM") == f"{stream.st_dev}:{stream.st_ino}":
+        logging.getLogger().handlers[0].setFormatter(Journal("%(message)s"))
     # The engine's helper library would start a thread a core, for products far too small to share.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     faulthandler.enable()  # where a watchdog found it hanging goes into the log

@@ -49,7 +49,7 @@ def _ask(path: Path) -> dict[str, Any] | None:
     from device.desk import ASK_S, ask
 
     try:
-        found = ask(path)
+        found = ask(path, ASK_S)
     except TimeoutError:
         line = f"does not answer within {ASK_S:g} s: it hangs, or is connecting; its watchdog restarts one that hangs"
         return {"project": path.parent.name, "state": "silent", "healthy": False, "reasons": [line]}

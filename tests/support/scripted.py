@@ -23,6 +23,9 @@ class SteppedClock:
     def monotonic(self) -> float:
         return self.seconds
 
+    def synchronised(self) -> bool:
+        return True
+
 
 class MemoryBroker:
     """Keeps what was not acknowledged, delivers it again to the next link, and remembers what was published."""
