@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Protocol
+
+SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 
 
 class Clock(Protocol):
@@ -17,6 +20,10 @@ class Clock(Protocol):
         """Seconds since some moment; never jumps."""
         ...
 
+    def synchronised(self) -> bool:
+        """Whether `now` is known to be right. A Pi has no clock battery: until a time server answers, it is not."""
+        ...
+
 
 class SystemClock:
     """The machine's own clocks."""
@@ -28,3 +35,7 @@ class SystemClock:
     def monotonic(self) -> float:
         """As Clock."""
         return time.monotonic()
+
+    def synchronised(self) -> bool:
+        """As Clock; by the word of systemd-timesyncd, which Raspberry Pi OS runs."""
+        return SYNCHRONISED.exists()

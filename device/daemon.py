@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from device import payload
 from device.clock import Clock
 from device.delivery import Delivery
+from device.desk import Desk
 from device.health import Health
-from device.link import Link, Message
+from device.messages import Link, Message
+from device.notify import Notify
 from device.prediction import Prediction, Reason, Rejected
 from device.runtime import Runtime
 from device.settings import DeviceSettings
@@ -55,6 +58,8 @@ class Daemon:
         clock: Clock,
         health: Health,
         log: logging.Logger,
+        notify: Notify | None = None,
+        desk: Desk | None = None,
     ) -> None:
         """All parts are opened already; `run` does not close them."""
         manifest = runtime.backend.bundle.manifest
@@ -66,6 +71,8 @@ class Daemon:
         self._clock = clock
         self._health = health
         self._log = log
+        self._notify = notify or Notify()
+        self._desk = desk
         self._channels = tuple(channel.name for channel in manifest.channels)
         self._backlog: deque[Message] = deque()
         self._connections = 0
@@ -84,17 +91,21 @@ class Daemon:
         while not stop.requested:
             try:
                 self._turn()
+                # Here and nowhere else: a loop that hangs, or only stumbles, is a loop to restart.
+                self._notify.progress(self._now)
             except EdgeError:
                 raise
             except Exception as error:
                 self._log.exception("unforeseen error; this message is given up, the others go on")
                 self._health.reject(Reason.INTERNAL, "", f"unforeseen: {type(error).__name__}: {error}")
                 stop.wait(BREATH_S)
+        stop.hush()
         self._finish()
 
     def _turn(self) -> None:
         if not self._backlog:
-            self._backlog.extend(self._link.poll(self._delivery.wait_s(max(0.0, self._status_at - self._now))))
+            rest = min(self._notify.beat_s, max(0.0, self._status_at - self._now))
+            self._backlog.extend(self._link.poll(self._delivery.wait_s(rest)))
             self._watch_link()
         while self._backlog:
             self._take(self._backlog.popleft())
@@ -103,6 +114,7 @@ class Daemon:
         self._delivery.flush_if_due(self._now)
         if self._now >= self._status_at:
             self._publish_status("online")
+        self._answer("online")
 
     def _take(self, message: Message) -> None:
         """One message from the broker; whatever becomes of it, it is then done with."""
@@ -116,13 +128,13 @@ class Daemon:
                 self._control(machine, message)
                 return
             topic = message.topic if message.topic.isprintable() else ascii(message.topic)
-            self._health.readings += 1
+            self._health.heard()
             self._health.reject(Reason.TOPIC, "", f"topic `{topic[:SHOWN_TOPIC]}` names no machine; ignored")
         finally:
             self._delivery.done(message)
 
     def _read(self, machine: str, message: Message) -> None:
-        self._health.readings += 1
+        self._health.heard()
         try:
             reading = payload.decode(message.payload, self._channels)
         except DataError as error:
@@ -138,6 +150,10 @@ class Daemon:
                 )
                 return
             ts = self._arrival(machine)
+        elif self._ahead(ts):
+            line = f"ts {ts!r} is more than {self._settings.max_ahead_s:g} s ahead of this machine's clock; ignored"
+            self._health.reject(Reason.AHEAD, machine, line)
+            return
         answer = self._runtime.feed(machine, ts, reading.values)
         if isinstance(answer, Rejected):
             self._health.reject(answer.reason, machine, answer.line)
@@ -151,6 +167,11 @@ class Daemon:
     def _sent(self, prediction: Prediction) -> Sent:
         topic = self._topics.predictions.topic(prediction.machine)
         return Sent(prediction.model, prediction.machine, prediction.seq, topic, payload.encode(prediction))
+
+    def _ahead(self, ts: float) -> bool:
+        """Whether taking it would make all later readings of its machine late, as far as this machine can know."""
+        longest = self._settings.max_ahead_s
+        return 0 < longest < ts - self._clock.now() and self._clock.synchronised()
 
     def _arrival(self, machine: str) -> float:
         """The time of arrival, but after the last reading's: a clock that was set back must not silence a machine."""
@@ -208,19 +229,33 @@ class Daemon:
 
     def _publish_status(self, state: str) -> None:
         self._status_at = self._clock.monotonic() + self._settings.status_every_s
+        status = self._status(state)
+        self._notify.say(f"STATUS={_in_short(status)}")
         if not self._link.connected:
             return  # nobody hears it, and a queue of old statuses would be read as news
-        status = self._health.status(
+        self._link.publish(self._topics.status, payload.encode_status(status), 1, retain=True)
+
+    def _answer(self, state: str) -> None:
+        """To whoever asks by now how we are."""
+        if self._desk is not None:
+            self._desk.serve(lambda: payload.encode_status(self._status(state)))
+
+    def _status(self, state: str) -> dict[str, object]:
+        reasons = self._health.complaints(self._link.error, self._link.connected, self._settings.silence_s)
+        return self._health.status(
             state,
+            healthy=not reasons,
+            reasons=reasons,
+            connected=self._link.connected,
             machines=len(self._runtime.machines),
             values_held=self._runtime.values_held,
             unconfirmed=self._delivery.unconfirmed,
             connections=self._link.connections,
         )
-        self._link.publish(self._topics.status, payload.encode_status(status), 1, retain=True)
 
     def _finish(self) -> None:
         """What has arrived is answered and committed; what arrives from now on stays with the broker."""
+        self._notify.say("STOPPING=1", "STATUS=stopping")
         while self._backlog:
             self._take(self._backlog.popleft())
         self._delivery.insist()
@@ -230,6 +265,7 @@ class Daemon:
         while self._link.connected and self._delivery.unconfirmed and self._clock.monotonic() < deadline:
             self._link.poll(GLANCE_S)
             self._delivery.confirm()
+            self._answer("stopping")
         self._delivery.insist()
         self._delivery.flush()
         self._log.info(
@@ -238,3 +274,10 @@ class Daemon:
             self._health.predictions,
             len(self._runtime.machines),
         )
+
+
+def _in_short(status: Mapping[str, object]) -> str:
+    """One line for a person who looks at the service."""
+    reasons = status["reasons"]
+    how = "; ".join(map(str, reasons)) if isinstance(reasons, list) and reasons else "healthy"
+    return f"{how}; {status['machines']} machines, {status['readings']} readings, {status['predictions']} predictions"

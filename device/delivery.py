@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from device.clock import Clock
 from device.health import Health
-from device.link import Link, Message
+from device.messages import Link, Message
 from device.runtime import Runtime
 from device.settings import StoreSettings
 from device.store import Sent, Store, StoreFull
@@ -124,12 +124,23 @@ class Delivery:
         if self._since is None:
             self._since = self._clock.monotonic()
 
+    def _begin_anew(self) -> None:
+        """There is no file, or somebody removed it: all that is known goes into a new one. Raises StoreFull."""
+        self._store.renew()
+        self._changed = dict.fromkeys(self._runtime.machines)
+        self._fresh = dict(self._awaiting)
+        self._stored.clear()
+        self._settled.clear()
+        self._health.error("", f"the states' file was not there; begun anew with {len(self._changed)} machines")
+
     def _commit(self) -> None:
         if not (self._changed or self._fresh or self._settled) or self._clock.monotonic() < self._retry_at:
             return
-        states = {machine: self._runtime.snapshot(machine) for machine in self._changed}
-        fresh = list(self._fresh.values())
         try:
+            if not self._store.lasting:
+                self._begin_anew()
+            states = {machine: self._runtime.snapshot(machine) for machine in self._changed}
+            fresh = list(self._fresh.values())
             self._store.commit(self._clock.now(), states, fresh, self._settled)
         except StoreFull as error:
             # Predictions are worth more than their insurance: readings are acknowledged, states stay in memory.
@@ -137,7 +148,7 @@ class Delivery:
             self._health.store_error = str(error)
             self._health.error("", str(error))
             return
-        self._health.store_error = self._store.warning
+        self._health.store_error = ""
         self._stored.update(fresh)
         self._changed.clear()
         self._fresh.clear()

@@ -23,6 +23,8 @@ class Health:
     def __init__(self, facts: Mapping[str, object], clock: Clock, log: logging.Logger) -> None:
         """`facts` stay the same for the life of the process: project, model, backend, …"""
         self.readings = 0
+        self.reading_at: float | None = None
+        """When the last of them came (monotonic)."""
         self.predictions = 0
         self.problems = 0
         """Readings that were taken although something was wrong with them."""
@@ -35,6 +37,24 @@ class Health:
         self._log = log
         self._started = clock.monotonic()
         self._known: set[tuple[str, str]] = set()
+
+    def heard(self) -> None:
+        """A message came where readings come."""
+        self.readings += 1
+        self.reading_at = self._clock.monotonic()
+
+    def complaints(self, link_error: str, connected: bool, silence_s: float) -> list[str]:
+        """Why this daemon is not healthy, one line each; nothing where it is. `silence_s` 0: silence is no fault."""
+        found = []
+        if link_error or not connected:  # connected, with an error: what was asked for is denied
+            found.append(link_error or "not connected to the broker yet")
+        if self.store_error:
+            found.append(self.store_error)
+        silent_s = self._silent_s()
+        if silence_s and silent_s > silence_s:
+            ever = "" if self.reading_at is not None else " and none since the start"
+            found.append(f"no reading for {silent_s:.0f} s{ever}; silence_s allows {silence_s:g}")
+        return found
 
     def reject(self, reason: Reason, machine: str, line: str) -> None:
         """Count a message that got no prediction, and say why, once for each machine and kind of line."""
@@ -61,6 +81,7 @@ class Health:
             "at": round(self._clock.now(), 3),
             "uptime_s": round(self._clock.monotonic() - self._started, 1),
             "readings": self.readings,
+            "silent_s": round(self._silent_s(), 1),
             "predictions": self.predictions,
             "rejected": {str(reason): count for reason, count in sorted(self.rejected.items())},
             "problems": self.problems,
@@ -69,6 +90,10 @@ class Health:
             "store": self.store_error or "ok",
             "last_error": self.last_error,
         }
+
+    def _silent_s(self) -> float:
+        """Seconds since the last reading, or since the start."""
+        return self._clock.monotonic() - (self._started if self.reading_at is None else self.reading_at)
 
     def _say(self, who: str, line: str) -> None:
         seen = (who, _DIGITS.sub("#", line))  # a time or a size that differs is no news

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import paho.mqtt.client as mqtt
 from paho.mqtt import MQTTException
@@ -16,8 +17,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from device.backoff import Pauses
 from device.clock import Clock
-from device.read_ahead import ReadAheadClient
+from device.messages import Message
+from device.read_ahead import ReadAhead, ReadAheadClient
 from device.settings import BrokerSettings
+from device.tls import asks, context, explain
 from edge.errors import LinkError
 
 CONNECT_TIMEOUT_S = 5.0
@@ -25,8 +28,9 @@ FIRST_PAUSE_S = 0.5
 MISC_EVERY_S = 1.0
 """How often the client looks after its keep-alive."""
 
-RECEIPT_BYTES = 4
-"""Length of a PUBACK; everything else a broker says of its own accord is longer, but for the answer to a ping."""
+RECEIPT_BYTES, SECURE_RECEIPT_BYTES = 4, 33
+"""Length of a PUBACK, and of its record in TLS 1.2 (1.3: 26); all else a broker says of its own accord is longer, but
+for the answer to a ping."""
 
 LATE_S = 0.1
 """How late a receipt that nothing follows is noticed, or the last few bytes of a packet that came in two."""
@@ -51,50 +55,6 @@ BRIEF_S = 3.0
 _CORK: int | None = getattr(socket, "TCP_CORK", None)  # Linux
 
 
-class Message(NamedTuple):
-    """One message that arrived. `connection` and `mid` are what acknowledging it needs."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-    mid: int
-    connection: int
-
-
-class Link(Protocol):
-    """What the daemon needs of a broker. Nothing calls back: everything that happened is the answer of `poll`."""
-
-    connected: bool
-    connections: int
-    """How often a connection was made."""
-    error: str
-    """The last thing that went wrong, one line; empty while nothing has."""
-
-    def poll(self, timeout_s: float) -> list[Message]:
-        """Wait up to `timeout_s` for something to happen, keep the connection alive or make it again; what arrived.
-
-        Raises LinkError where the broker refuses us before it has ever accepted us.
-        """
-        ...
-
-    def publish(self, topic: str, payload: bytes, qos: int, retain: bool = False) -> int:
-        """Send or, while there is no connection, queue a message; the number `confirmed` will name for QoS 1."""
-        ...
-
-    def confirmed(self) -> list[int]:
-        """Numbers of published messages whose receipt the broker has confirmed since the last call."""
-        ...
-
-    def acknowledge(self, messages: Sequence[Message]) -> None:
-        """Tell the broker that these messages need not be delivered again."""
-        ...
-
-    def close(self) -> None:
-        """Leave the broker in good order: no last will."""
-        ...
-
-
 class Will(NamedTuple):
     """What the broker publishes, retained, if we vanish."""
 
@@ -113,12 +73,13 @@ class MqttLink:
         subscriptions: Sequence[tuple[str, int]],
         will: Will | None,
         clock: Clock,
-        wake_fd: int | None = None,
+        wake_fds: Sequence[int] = (),
         keep_session: bool = True,
         receipts_wait: bool = False,
+        insist: bool = False,
     ) -> None:
-        """`subscriptions` are (filter, QoS). `poll` returns once when `wake_fd` becomes readable; an attempt to connect
-        is not cut short by it.
+        """`subscriptions` are (filter, QoS). `poll` returns when one of `wake_fds` becomes readable; an attempt to
+        connect is not cut short by it. With `insist` a refusal is an error like any other, and no LinkError.
 
         With `keep_session` the broker keeps what we were not there to read. With `receipts_wait` a lone receipt does
         not end a `poll`, but is taken with whatever comes next or at the timeout: half the wake-ups of a daemon that
@@ -130,7 +91,8 @@ class MqttLink:
         self._settings = settings
         self._subscriptions = list(subscriptions)
         self._clock = clock
-        self._wake_fd = wake_fd
+        self._wake_fds = tuple(wake_fds)
+        self._insist = insist
         self._receipts_wait = receipts_wait
         self._inbox: list[Message] = []
         self._confirmed: list[int] = []
@@ -145,6 +107,7 @@ class MqttLink:
         self._id = client_id
         self._poller = select.poll()
         self._polled = -1
+        self._sock: ReadAhead | None = None
         self._writing = False
         self._client = ReadAheadClient(
             CallbackAPIVersion.VERSION2,
@@ -154,6 +117,8 @@ class MqttLink:
             reconnect_on_failure=False,
             manual_ack=True,
         )
+        if settings.tls:
+            self._client.context = context(settings)
         if settings.user or password is not None:
             self._client.username_pw_set(settings.user, password)
         if will is not None:
@@ -174,9 +139,9 @@ class MqttLink:
             self._reconnect(timeout_s)
         else:
             self._serve(timeout_s)
-        if self._refused is not None and self.connections == 0:
+        if self._refused is not None and self.connections == 0 and not self._insist:
             raise LinkError(self._refused)
-        if self._denied is not None and self.connections == 1:
+        if self._denied is not None and self.connections == 1 and not self._insist:
             raise LinkError(self._denied)
         inbox, self._inbox = self._inbox, []
         return inbox
@@ -224,11 +189,6 @@ class MqttLink:
             if self._receipts_wait:
                 timeout_s = min(timeout_s, LATE_S)
             events = self._poller.poll(max(0.0, timeout_s) * 1000)
-            if self._wake_fd is not None and any(fd == self._wake_fd for fd, _ in events):
-                # It stays readable, and has said all it has to say: whoever polls on wants to wait for the broker.
-                self._poller.unregister(self._wake_fd)
-                self._wake_fd = None
-                events = []
             if not events or any(fd == self._polled and happened & ~select.POLLOUT for fd, happened in events):
                 self._read()
             if self._client.want_write():
@@ -256,15 +216,17 @@ class MqttLink:
     def _reconnect(self, timeout_s: float) -> None:
         pause = self._attempt_at - self._clock.monotonic()
         if pause > 0:
-            fds = [] if self._wake_fd is None else [self._wake_fd]
-            select.select(fds, [], [], min(pause, timeout_s))
+            select.select(self._wake_fds, [], [], min(pause, timeout_s))
             return
         self._broken = self._answered = False
         try:
             self._since = self._clock.monotonic()
             self._client.connect(self._settings.host, self._settings.port, self._settings.keepalive_s)
         except (OSError, ValueError) as error:
-            self._lost(f"{self._where} cannot be reached ({_reason(error)}); trying again until it can")
+            if isinstance(error, OSError) and self._client.greeting:
+                self._lost(explain(error, self._where, self._settings))
+            else:
+                self._lost(f"{self._where} cannot be reached ({_reason(error)}); trying again until it can")
 
     def _lost(self, line: str) -> None:
         """Note `line` and set the time of the next attempt, which also drops what is left of this connection."""
@@ -279,10 +241,11 @@ class MqttLink:
     def _on_socket_open(self, _client: mqtt.Client, _data: Any, sock: Any) -> None:
         # Without it the second of two small packets waits for the peer's delayed acknowledgement: 10 ms and more.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sock = sock
         self._poller, self._polled, self._writing = select.poll(), sock.fileno(), False
         self._poller.register(self._polled, select.POLLIN)
-        if self._wake_fd is not None:
-            self._poller.register(self._wake_fd, select.POLLIN)
+        for fd in self._wake_fds:
+            self._poller.register(fd, select.POLLIN)
 
     def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _more: Any) -> None:
         self._answered = True
@@ -297,7 +260,8 @@ class MqttLink:
         self._since = self._clock.monotonic()
         if self._receipts_wait:
             sock: Any = client.socket()
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, RECEIPT_BYTES + 1)
+            receipt = SECURE_RECEIPT_BYTES if self._settings.tls else RECEIPT_BYTES
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, receipt + 1)
         if self._subscriptions:
             client.subscribe(self._subscriptions)
 
@@ -310,8 +274,15 @@ class MqttLink:
             )
 
     def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, _reason: Any, _properties: Any) -> None:
+        broke = self._sock.broke if self._sock is not None else None
+        if isinstance(broke, ssl.SSLError):
+            self._lost(explain(broke, self._where, self._settings))
+            return
         if not self._answered:
-            self._lost(f"{self._where} closed the connection before it answered; is this an MQTT port?")
+            suspect = (
+                "is this an MQTT port" if self._settings.tls else "is this an MQTT port, or one for TLS (mqtts://)"
+            )
+            self._lost(f"{self._where} closed the connection before it answered; {suspect}{asks(self._settings)}?")
             return
         if not self.connected:  # refused: what to say is known already
             self._attempt_at = self._clock.monotonic() + self._pauses.next()

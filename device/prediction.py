@@ -42,6 +42,7 @@ class Reason(StrEnum):
 
     DUPLICATE = "duplicate"
     LATE = "late"
+    AHEAD = "ahead"
     NO_VALUE = "no_value"
     NOT_FINITE = "not_finite"
     PAYLOAD = "payload"

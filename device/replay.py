@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 
 from device.clock import Clock
-from device.link import Link
+from device.messages import Link
 from device.payload import REPAIRED
 from device.stop import Stop
 from device.topics import Template

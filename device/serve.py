@@ -9,9 +9,11 @@ from pathlib import Path
 from device.choose import open_backend
 from device.clock import SystemClock
 from device.daemon import Daemon, Topics
+from device.desk import NAME, Desk, own_folder
 from device.golden import require
 from device.health import Health
 from device.link import MqttLink, Will
+from device.notify import Notify
 from device.payload import encode_status
 from device.runtime import Runtime
 from device.settings import DeviceSettings, client_id, password, store_folder
@@ -19,25 +21,29 @@ from device.stop import Stop, on_signals
 from device.store import Store
 from device.topics import Template
 from edge.bundle import Bundle
+from edge.errors import DataError
 
 CONTROL_QOS = 1
 
 
-def serve(path: Path, settings: DeviceSettings, backend: str, recipe: str) -> None:
+def serve(path: Path, settings: DeviceSettings, insist: bool = False) -> None:
     """Serve the bundle at `path` until SIGTERM or SIGINT.
 
-    The golden vectors are replayed before anything else. Raises BundleError where they disagree, ProjectError for
+    The golden vectors are replayed before anything else; the service manager is told we are ready once they agree and
+    the store is open, whether or not the broker is there. With `insist` a broker that refuses us is asked again like
+    one that is absent. Raises BundleError where they disagree, ProjectError for
     settings, DataError for a store that cannot be opened, LinkError where the broker refuses us at the start.
     """
     with on_signals() as stop:
-        _serve(path, settings, backend, recipe, stop)
+        _serve(path, settings, insist, stop)
 
 
-def _serve(path: Path, settings: DeviceSettings, backend: str, recipe: str, stop: Stop) -> None:
+def _serve(path: Path, settings: DeviceSettings, insist: bool, stop: Stop) -> None:
     log = logging.getLogger("edge.run")
+    notify = Notify.from_environment()
     bundle = Bundle.open(path)
     project, model = bundle.manifest.project, bundle.manifest.model
-    engine = open_backend(bundle, backend, recipe)
+    engine = open_backend(bundle, settings.backend, settings.recipe)
     proof = require(engine)
     log.info(
         "%s, model %s: %s on %s answers here as certified (%d steps)",
@@ -70,16 +76,38 @@ def _serve(path: Path, settings: DeviceSettings, backend: str, recipe: str, stop
     place = store_folder(settings.store) / f"{project.name}.sqlite"
     store = Store.open(place, model, clock.now(), settings.store.keep_days)
     if store.warning:
-        health.store_error = store.warning
+        health.store_error = "" if store.lasting else store.warning
         health.error("", store.warning)
     try:
-        link = MqttLink(settings.broker, name, secret, subscriptions, will, clock, stop.fd, receipts_wait=True)
+        desk = _desk(project.name, log)
+        wake = (stop.fd,) if desk is None else (stop.fd, desk.fd)
+        link = MqttLink(
+            settings.broker, name, secret, subscriptions, will, clock, wake, receipts_wait=True, insist=insist
+        )
+        runtime = Runtime(bundle, engine)
         try:
-            Daemon(Runtime(bundle, engine), topics, link, store, settings, clock, health, log).run(stop)
+            daemon = Daemon(runtime, topics, link, store, settings, clock, health, log, notify, desk)
+            notify.say("READY=1", "STATUS=ready, connecting to the broker")
+            daemon.run(stop)
         finally:
             link.close()
+            if desk is not None:
+                desk.close()
     finally:
         store.close()
+        notify.close()
+
+
+def _desk(project: str, log: logging.Logger) -> Desk | None:
+    """Where `edge status` may ask; a daemon that nobody can ask serves all the same."""
+    folder = own_folder(project)
+    if folder is None:
+        return None
+    try:
+        return Desk(folder / NAME)
+    except DataError as error:
+        log.warning("%s", error)
+        return None
 
 
 def status_topic(project: str, name: str) -> str:

@@ -6,7 +6,7 @@ import select
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 
@@ -28,6 +28,11 @@ class Stop:
         if not self.requested:
             self.requested = True
             self._writer.send(b"\0")
+
+    def hush(self) -> None:
+        """The request was understood: nobody needs to be woken any more."""
+        with suppress(BlockingIOError):
+            self._reader.recv(1, socket.MSG_DONTWAIT)
 
     def wait(self, seconds: float) -> None:
         """Sleep, but not beyond a request."""

@@ -45,9 +45,11 @@ class StoreFull(DataError):
 class Store:
     """One file for one project on one device. Nothing is written but by `commit`."""
 
-    def __init__(self, connection: sqlite3.Connection, model: str, warning: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, model: str, warning: str, path: Path, lasting: bool) -> None:
         self._db = connection
         self._model = model
+        self._path = path
+        self._file = _identity(path) if lasting else None
         self.warning = warning
         """What went wrong while opening, for the log and the status; empty where nothing did."""
 
@@ -63,13 +65,13 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(f"`{path.parent}` cannot be made: {error.strerror}; choose another with --store") from error
-        warning = ""
+        warning, lasting = "", True
         try:
             connection = _connect(path)
         except sqlite3.DatabaseError as error:
             if _disk_is_full(error):
                 warning = f"`{path}` cannot be written ({error}); states last only as long as this process"
-                connection = _connect(None)
+                connection, lasting = _connect(None), False
             elif isinstance(error, sqlite3.OperationalError):
                 raise _unusable(path, error) from error
             else:
@@ -82,7 +84,24 @@ class Store:
                 connection.execute("DELETE FROM states WHERE model != ? AND written < ?", (model, oldest))
         except sqlite3.OperationalError as error:
             warning = warning or f"`{path}` cannot be tidied: {error}"
-        return cls(connection, model, warning)
+        return cls(connection, model, warning, path, lasting)
+
+    @property
+    def lasting(self) -> bool:
+        """Whether commits land in the file at the store's path: not in memory, nor once somebody removed the file."""
+        return self._file is not None and self._file == _identity(self._path)
+
+    def renew(self) -> None:
+        """Begin a new file where this one is not `lasting`; what it held must be committed again. Raises StoreFull."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            connection = _connect(self._path)
+        except (sqlite3.DatabaseError, OSError) as error:
+            raise StoreFull(
+                f"`{self._path}` cannot be written ({error}); states last only as long as this process"
+            ) from error
+        self._db.close()
+        self._db, self._file = connection, _identity(self._path)
 
     def load(self, machine: str) -> bytes | None:
         """The machine's last committed snapshot, None where there is none or it cannot be read."""
@@ -144,6 +163,14 @@ def _connect(path: Path | None) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _move_aside(path: Path) -> Path:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+from types import FrameType
 
 import click
 
@@ -22,6 +24,9 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "score": ("Workstation", "edge.verbs.score:score", "predict a history offline, as the daemon would"),
     "run": ("Device", "edge.verbs.run:run", "serve a bundle: readings in, predictions out, by MQTT"),
     "replay": ("Device", "edge.verbs.replay:replay", "publish a history as live readings"),
+    "install": ("Device", "edge.verbs.install:install", "serve a bundle as a systemd service, now and at every boot"),
+    "uninstall": ("Device", "edge.verbs.uninstall:uninstall", "stop the service and remove what install wrote"),
+    "status": ("Device", "edge.verbs.status:status", "ask the running daemons of this device how they are"),
     "profile": ("Device", "edge.verbs.profile:profile", "measure microseconds a step, float against int8"),
     "demo": ("Help", "edge.verbs.demo:demo", "the whole road on a simulated fleet, in about two minutes"),
     "doctor": ("Help", "edge.verbs.doctor:doctor", "say what is installed, missing or shadowed here"),
@@ -72,6 +77,9 @@ def group() -> None:
 
 def main() -> None:
     """Entry of the console script `edge`; never returns."""
+    signal.signal(signal.SIGTERM, _terminated)
+    # ONNX Runtime's wheels report their use to their maker by HTTPS, unless told not to. Nothing here leaves the plant.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         # `doctor` shows all shadows, with everything else.
         for shadow in shadowed() if sys.argv[1:2] != ["doctor"] else []:
@@ -99,6 +107,11 @@ def main() -> None:
             raise
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - what is left in its buffer has nowhere to go
         fail(f"the output cannot be written: {error.strerror}", DataError.exit_code)
+
+
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    """As Ctrl-C does: what was being written aside is cleared away."""
+    sys.exit(128 + number)
 
 
 def fail(message: str, status: int) -> None:

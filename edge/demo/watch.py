@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from device.clock import SystemClock
-from device.link import Message, MqttLink
+from device.link import MqttLink
+from device.messages import Message
 from device.settings import BrokerSettings, with_url
 from device.topics import Template
 from edge.errors import LinkError

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+import math
+from dataclasses import asdict
 from pathlib import Path
+from typing import Unpack
 
 import click
+
+from edge.verbs.broker import BrokerOptions, apply, broker_options
 
 INTERRUPTED = 130
 
 
 @click.command()
 @click.argument("histories", metavar="HISTORY...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--broker", metavar="URL", help="mqtt://user@host:1883; default: the settings file, else 127.0.0.1.")
-@click.option("--password-file", type=click.Path(path_type=Path), help="First line is the password.")
+@broker_options
 @click.option(
     "--rate", type=click.FloatRange(min=0), default=100.0, show_default=True, help="Readings a second; 0: all."
 )
@@ -29,14 +32,13 @@ INTERRUPTED = 130
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def replay(
     histories: tuple[Path, ...],
-    broker: str | None,
-    password_file: Path | None,
     rate: float,
     project: Path | None,
     machines: tuple[str, ...],
     qos: int,
     config: Path | None,
     as_json: bool,
+    **link: Unpack[BrokerOptions],
 ) -> int:
     """Publish the rows of HISTORY (files) as live readings, in time order across machines.
 
@@ -45,24 +47,23 @@ def replay(
     from device.clock import SystemClock
     from device.link import MqttLink
     from device.replay import load, publish, source_of
-    from device.settings import load_settings, password, with_url
+    from device.settings import load_settings, password
     from device.stop import on_signals
     from edge.talk import progress
 
-    settings = load_settings(config).broker
-    settings = with_url(settings, broker) if broker else settings
-    if password_file is not None:
-        settings = replace(settings, password_file=str(password_file))
+    if not math.isfinite(rate):
+        raise click.UsageError(f"--rate must be a number of readings a second, or 0, not {rate:g}")
+    settings = apply(load_settings(config).broker, link)
     source = source_of(project, histories)
     records = load(histories, source, machines)
     clock = SystemClock()
     with on_signals() as stop:
-        link = MqttLink(settings, "", password(settings), (), None, clock, stop.fd, keep_session=False)
+        broker = MqttLink(settings, "", password(settings), (), None, clock, (stop.fd,), keep_session=False)
         try:
             with progress("publishing", len(records)) as advance:
-                done = publish(records, source, link, clock, stop, rate, qos, advance)
+                done = publish(records, source, broker, clock, stop, rate, qos, advance)
         finally:
-            link.close()
+            broker.close()
     if as_json:
         click.echo(json.dumps(asdict(done)))
     else:

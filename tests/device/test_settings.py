@@ -32,6 +32,9 @@ def test_the_settings_file_is_typed_and_all_of_it_is_optional(tmp_path: Path) ->
         ("[broker]\nport = 70000", "at most 65535"),
         ("max_machines = 0", "`max_machines` must be above 0"),
         ("[store]\nflush_s = -1", "must not be negative"),
+        ("silence_s = -1", "`silence_s` must not be negative"),
+        ("[broker]\nca_file = 'ca.pem'", "`broker.ca_file` is given, but not TLS"),
+        ("[broker]\ntls = true\nkey_file = 'k'", "without `broker.cert_file`"),
         ("[store", "cannot be read"),
     ],
 )
@@ -40,6 +43,13 @@ def test_a_wrong_setting_is_named(tmp_path: Path, text: str, said: str) -> None:
     file.write_text(text)
     with pytest.raises(ProjectError, match=said):
         load_settings(file)
+
+
+@pytest.mark.parametrize(("line", "port"), [("tls = true", 8883), ("tls = false", 1883), ("tls = true\nport = 1", 1)])
+def test_the_port_follows_from_tls_unless_it_is_given(tmp_path: Path, line: str, port: int) -> None:
+    file = tmp_path / "device.toml"
+    file.write_text(f"[broker]\n{line}\n")
+    assert load_settings(file).broker.port == port
 
 
 def test_a_settings_file_that_was_named_must_exist(tmp_path: Path) -> None:
@@ -54,6 +64,7 @@ def test_a_settings_file_that_was_named_must_exist(tmp_path: Path) -> None:
         ("host:99", ("host", 99, "")),
         ("mqtt://me@host", ("host", 1883, "me")),
         ("mqtt://a%40b@[::1]:5", ("::1", 5, "a@b")),
+        ("mqtts://me@host", ("host", 8883, "me")),
     ],
 )
 def test_an_address_names_host_port_and_user(url: str, want: tuple[str, int, str]) -> None:
@@ -65,7 +76,7 @@ def test_an_address_names_host_port_and_user(url: str, want: tuple[str, int, str
     ("url", "said"),
     [
         ("mqtt://me:secret@host", "not the address"),
-        ("mqtts://host", "`mqtts` is not supported"),
+        ("http://host", "`http` is not supported"),
         ("mqtt://", "is no address"),
         ("mqtt://host:port", "is no address"),
         ("mqtt://host/topic", "is no address"),

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,8 @@ def wait_for(what: str, holds: Callable[[], object]) -> None:
 class Broker:
     """One mosquitto with its own configuration; `stop` and `start` as a restart would, sessions kept on disk."""
 
-    def __init__(self, folder: Path, password: tuple[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, password: tuple[str, str] | None = None, tls: Sequence[str] = ()) -> None:
+        """`tls` are the lines of a second listener, which speaks TLS only."""
         self.port = free_port()
         self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -64,6 +65,9 @@ class Broker:
             file = folder / "passwords"
             subprocess.run(["mosquitto_passwd", "-b", "-c", str(file), *password], check=True, capture_output=True)
             lines += ["allow_anonymous false", f"password_file {file}"]
+        self.tls_port = free_port()
+        if tls:
+            lines += [f"listener {self.tls_port} 127.0.0.1", "set_tcp_nodelay true", *tls]
         self._config = folder / "mosquitto.conf"
         self._config.write_text("\n".join(lines) + "\n")
 
@@ -190,10 +194,10 @@ def make_broker(tmp_path: Path) -> Iterator[Callable[..., Broker]]:
         pytest.skip("mosquitto is not installed, so nothing about a real broker was checked; apt-get install mosquitto")
     made: list[Broker] = []
 
-    def make(password: tuple[str, str] | None = None) -> Broker:
+    def make(password: tuple[str, str] | None = None, tls: Sequence[str] = ()) -> Broker:
         folder = tmp_path / f"broker-{len(made)}"
         folder.mkdir()
-        made.append(Broker(folder, password))
+        made.append(Broker(folder, password, tls))
         return made[-1]
 
     yield make

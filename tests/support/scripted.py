@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from device.link import Message
+from device.messages import Message
 
 
 class Killed(BaseException):
@@ -22,6 +22,9 @@ class SteppedClock:
 
     def monotonic(self) -> float:
         return self.seconds
+
+    def synchronised(self) -> bool:
+        return True
 
 
 class MemoryBroker:

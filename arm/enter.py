@@ -1,0 +1,65 @@
+"""Enter a file system of another processor: what a command sees there, and nothing of this machine's hardware."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from arm.cpus import Cpu
+from arm.shell import log, run
+
+ENTER = Path(__file__).with_name("enter.sh")
+
+EDGE = ("python3", "-P", "-c", "from edge.cli import main; main()")
+
+
+@dataclass(frozen=True)
+class Pi:
+    """A root, the processor it believes in, what `/opt/site` (Python packages) and `/work` (ours) show in it."""
+
+    root: Path
+    cpu: Cpu
+    site: Path
+    work: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self, *command: str) -> list[str]:
+        """What runs `command` in the root, in its folder /work, as the same process."""
+        described = self.work / "cpu" / self.cpu.name
+        if not described.exists():
+            described.mkdir(parents=True)
+            self.cpu.describe(described)
+        info, sys = (described / f"{self.cpu.name}.{what}" for what in ("cpuinfo", "sys"))
+        places = [str(path) for path in (self.root, info, sys, self.site, self.work)]
+        enter = ["unshare", "--mount", "--propagation", "private", str(ENTER), *places]
+        return [*enter, *(f"{name}={value}" for name, value in self._environment().items()), *command]
+
+    def run(self, *command: str, limit: float = 300, expect: int = 0) -> str:
+        """Run a command in the root; its stdout. Raises Failed where it ends otherwise than expected."""
+        log(f"in {self.root.name} on {self.cpu.name}: {' '.join(command)}")
+        return run(self.command(*command), limit=limit, expect=expect)
+
+    def edge(self, *words: str, limit: float = 300, expect: int = 0) -> str:
+        """`edge WORDS` in the root; its stdout."""
+        return self.run(*EDGE, *words, limit=limit, expect=expect)
+
+    def start(self, log_file: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start a command in the root and leave it running, all it says in `log_file`; its pid is the command's own."""
+        with log_file.open("ab") as said:
+            return subprocess.Popen(
+                self.command(*command), stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+            )
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": "/root",
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": "/opt/site",
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "QEMU_CPU": self.cpu.name,
+            **self.env,
+        }

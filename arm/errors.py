@@ -1,0 +1,5 @@
+"""The one error of the lane."""
+
+
+class Failed(Exception):
+    """A claim that does not hold, or a machine that is not what the lane needs; the message says which, and what to do."""

@@ -1,0 +1,84 @@
+"""What a bundle must do on an emulated Pi: its golden vectors, its engine's delegate, the predictions of this machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from arm.bundles import Made
+from arm.enter import Pi
+from arm.errors import Failed
+from arm.shell import log
+from edge.bundle import Bundle
+from edge.recipes import RECIPES
+
+DELEGATE = "XNNPACK delegate"
+GUEST = Path(__file__).with_name("guest")
+
+
+def lay_out(work: Path, made: Iterable[Made]) -> None:
+    """Put bundles, their histories and the scripts of the guest into the folder the Pi sees as /work."""
+    for one in made:
+        shutil.copy(one.bundle, work)
+        shutil.copy(one.history, work)
+    shutil.copy(GUEST / "delegates.py", work)
+
+
+def golden(pi: Pi, made: Made, backends: set[str]) -> int:
+    """Replay every file of a bundle with each of `backends`; how many replays. Raises Failed where one disagrees."""
+    said = json.loads(pi.edge("verify", made.bundle.name, "--json"))
+    bad = [f"{r['executable']} on {r['backend']}: {r['why']}" for r in said if not r["ok"]]
+    if bad:
+        raise Failed(f"{made.family} on {pi.cpu.name}: {'; '.join(bad)}")
+    held = {executable.key for executable in Bundle.open(made.bundle).manifest.executables}
+    found = {r["executable"] for r in said}
+    used = {r["backend"] for r in said}
+    if found != held or used != backends:
+        raise Failed(f"{made.family} on {pi.cpu.name}: replayed {sorted(found)} of {sorted(held)} on {sorted(used)}")
+    return len(said)
+
+
+def delegated(pi: Pi, made: Iterable[Made]) -> int:
+    """How many TFLite files LiteRT hands to XNNPACK on this processor. Raises Failed where one runs without."""
+    names = [one.bundle.name for one in made]
+    asked = pi.command("python3", "-P", "delegates.py", *names)
+    said = subprocess.run(asked, capture_output=True, text=True, timeout=300, check=False)
+    log(said.stderr)
+    if said.returncode != 0:
+        raise Failed(f"LiteRT ended with status {said.returncode} on {pi.cpu.name}:\n{said.stderr}")
+    opened = said.stderr.split("opening ")[1:]
+    without = [piece.partition("\n")[0] for piece in opened if DELEGATE not in piece]
+    if without or not opened:
+        raise Failed(f"on {pi.cpu.name} LiteRT runs without XNNPACK, at a fraction of its speed: {', '.join(without)}")
+    return len(opened)
+
+
+def same_predictions(pi: Pi, made: Made, backend: str) -> int:
+    """Score the history on the Pi; how many predictions. Raises Failed where one is not what this machine predicts.
+
+    Numbers may differ by the float32 recipe's replay tolerance of the output's range; everything else may not.
+    """
+    said = pi.edge("score", made.bundle.name, made.history.name, "--json", "--backend", backend).splitlines()
+    wanted = made.expected.decode().splitlines()
+    if len(said) != len(wanted):
+        raise Failed(f"{made.family} on {pi.cpu.name}: {len(said)} predictions, not {len(wanted)}")
+    outputs = Bundle.open(made.bundle).manifest.outputs
+    for here, there in zip(map(json.loads, said), map(json.loads, wanted), strict=True):
+        for output in outputs:
+            close = output.span * RECIPES["float32"].replay
+            near(made, pi, here.pop(output.name), there.pop(output.name), close)
+        if here != there:
+            raise Failed(f"{made.family} on {pi.cpu.name}: predicts {here}, this machine {there}")
+    return len(said)
+
+
+def near(made: Made, pi: Pi, here: Any, there: Any, close: float) -> None:
+    """Raises Failed where two numbers, or two lists of them, are further apart than `close`."""
+    pairs = zip(here, there, strict=True) if isinstance(here, list) else [(here, there)]
+    for one, other in pairs:
+        if not abs(one - other) <= close:
+            raise Failed(f"{made.family} on {pi.cpu.name}: predicts {one}, this machine {other}")

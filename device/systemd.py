@@ -1,0 +1,52 @@
+"""What we ask of systemd, through its own commands."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from edge.errors import ProjectError
+
+BOOTED = Path("/run/systemd/system")
+"""There where systemd is what started the machine (sd_booted(3))."""
+
+READY_S = 330
+"""How long to wait for a start: the unit's own limit, and a little."""
+
+LINES = 8
+"""Of the log, for a service that did not start."""
+
+
+def require() -> None:
+    """Raises ProjectError on a machine that systemd did not start."""
+    if not BOOTED.is_dir():
+        raise ProjectError(
+            "this machine was not started by systemd, so nothing would start the service; prepare an image with "
+            "--root DIR, or have your own supervisor call `edge run --insist`"
+        )
+
+
+def call(*words: str) -> tuple[bool, str]:
+    """`systemctl words…`: whether it went well, and what it said."""
+    command = ["systemctl", "--no-ask-password", *words]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=READY_S, check=False
+        )
+    except FileNotFoundError:
+        return False, "there is no systemctl on this machine"
+    except subprocess.TimeoutExpired:
+        return False, f"`{' '.join(command)}` took longer than {READY_S} s"
+    return done.returncode == 0, (done.stderr or done.stdout).strip()
+
+
+def log(service: str) -> list[str]:
+    """The last lines the service wrote."""
+    command = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={LINES}", f"--unit={service}"]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.splitlines()
