@@ -225,6 +225,14 @@ def load_project(path: Path, overrides: Iterable[str] = ()) -> Project:
         raise type(error)(f"{path}: {error}") from error
 
 
+def overridden(project: Project, overrides: Iterable[str]) -> Project:
+    """`project` with `key=value` overrides, paths as they are given. Raises ProjectError."""
+    table = flat(project)
+    for override in overrides:
+        _override(table, override)
+    return parse_project(table)
+
+
 def expand(text: str, key: str) -> str:
     """`text` with `${VAR}` and `${VAR:-default}` replaced from the environment; ProjectError where VAR is not set."""
 

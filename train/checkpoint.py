@@ -124,12 +124,18 @@ class Checkpoint:
         return courses
 
 
-def fingerprint(project: Project, *groups: Sequence[History]) -> str:
-    """Says of which training a checkpoint is: project, histories, and the versions that compute."""
+def fingerprint(project: Project, *groups: Sequence[History], more: bytes = b"") -> str:
+    """Says of which training a checkpoint is: project, histories, versions, and whatever `more` decides."""
     digest = hashlib.sha256(json.dumps([flat(project), __version__, torch.__version__], sort_keys=True).encode())
     for group in groups:
         digest.update(histories_sha256(group).encode())
+    digest.update(more)
     return digest.hexdigest()
+
+
+def weights_of(model: nn.Module) -> bytes:
+    """All weights of a model, one behind the other."""
+    return b"".join(t.detach().contiguous().numpy().tobytes() for t in model.state_dict().values())
 
 
 def histories_sha256(histories: Sequence[History]) -> str:

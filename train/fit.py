@@ -55,7 +55,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Lived:
-    """The course of a course: its name, units a layer had, the training loss and validation error of each epoch."""
+    """What became of one course: training loss and validation error of each epoch, and the epoch that was kept."""
 
     name: str
     losses: tuple[float, ...]
@@ -65,16 +65,31 @@ class Lived:
 
     def plain(self) -> dict[str, Any]:
         """As a table, for a report."""
-        return {"name": self.name, "loss": self.losses, "error": self.errors, "best_epoch": self.best_epoch}
+        return {
+            "name": self.name,
+            "losses": list(self.losses),
+            "errors": list(self.errors),
+            "best_epoch": self.best_epoch,
+            "cpu_seconds": self.cpu_seconds,
+        }
+
+    @classmethod
+    def of(cls, table: dict[str, Any]) -> Lived:
+        """The inverse."""
+        return cls(**{**table, "losses": tuple(table["losses"]), "errors": tuple(table["errors"])})
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted model in eval mode, its validation error in the task's unit, and the courses that led to it."""
+    """A fitted model in eval mode, its validation error in the task's unit, and the courses that led to it.
+
+    `before` is the whole model that a pruned one was cut from.
+    """
 
     predictor: Predictor
     validation_error: float
     courses: tuple[Lived, ...]
+    before: Fitted | None = None
 
     @property
     def epochs(self) -> int:
@@ -166,7 +181,12 @@ class School:
             at.restore(kept)
             told(at.done, at.best_error)
         while at.done < schedule.epochs and at.done - at.best_epoch < schedule.patience:
-            self._epoch(at, schedule)
+            try:
+                self._epoch(at, schedule)
+            except DataError:
+                if checkpoint:
+                    checkpoint.drop()  # it would only lead here again
+                raise
             told(at.done, at.best_error)
             if checkpoint:
                 checkpoint.keep(name, at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,10 @@ from train.build import build_family
 from train.checkpoint import Checkpoint
 from train.data.batches import Lesson
 from train.data.history import History
+from train.data.split import Split
+from train.evaluate import Judged, judge
 from train.fit import Course, Fitted, Schedule, School, Told, one_thread
+from train.infer import predict
 from train.models import FAMILIES
 from train.models.base import Family, Place, Units
 from train.predictor import Predictor
@@ -31,10 +35,9 @@ ASKED = 256
 
 
 def prune(
-    fitted: Fitted,
+    whole: Fitted,
     training: Sequence[History],
     validation: Sequence[History],
-    spec: PruneSpec,
     *,
     seed: int | None = None,
     course: Course | None = None,
@@ -42,35 +45,51 @@ def prune(
     checkpoint: Checkpoint | None = None,
     name: str = "prune",
 ) -> Fitted:
-    """Cut the share `spec.amount` of the units out of a fitted model, in `spec.steps` steps with fitting between.
+    """Cut units out of a fitted model as `[prune]` of its project says: in steps, with fitting behind each.
 
     The same machines teach and say when to stop; the learning rate rises and falls anew behind each cut. Raises
-    ProjectError where the family cannot be pruned.
+    ProjectError where the family cannot be pruned, or nothing is cut.
     """
-    project, predictor = fitted.predictor.project, fitted.predictor
+    predictor, error = whole.predictor, whole.validation_error
+    project, family, task, scaler = predictor.project, predictor.family, predictor.task, predictor.scaler
     seed = project.train.seed if seed is None else seed
-    lived = list(fitted.courses)
-    error = fitted.validation_error
+    courses = list(whole.courses)
+    spec, steps = project.prune, check_prunable(project)
     with one_thread(), torch.random.fork_rng(devices=[]):
-        task, scaler = predictor.task, predictor.scaler
         school = School(project, task, scaler, training, validation, seed, course or Course())
-        family = predictor.family
-        steps = list(widths(width_of(project), spec))
         for step, width in enumerate(steps):
             torch.manual_seed(_seed(seed, step))
             rng = np.random.default_rng([seed, 2, step])
             family = cut(family, project, keep(importance(family, task, school.lessons, rng), width))
             project = narrowed(project, width)
             schedule = schedule_of(spec, project, last=step == len(steps) - 1)
-            one, error = school.teach(family, schedule, rng, told, checkpoint, f"{name} to {width}")
-            lived.append(one)
-        return Fitted(Predictor(project, scaler, family, task).eval(), error, tuple(lived))
+            lived, error = school.teach(family, schedule, rng, told, checkpoint, f"{name} to {width}")
+            courses.append(lived)
+        return Fitted(Predictor(project, scaler, family, task).eval(), error, tuple(courses), whole)
 
 
 def schedule_of(spec: PruneSpec, project: Project, *, last: bool) -> Schedule:
-    """The course behind a cut."""
-    epochs = spec.last_epochs if last else spec.epochs
-    return Schedule(epochs, epochs, project.train.learning_rate)
+    """The course behind a cut; only the last one, which decides, may end early."""
+    if last:
+        return Schedule(spec.last_epochs, project.train.patience, project.train.learning_rate)
+    return Schedule(spec.epochs, spec.epochs, project.train.learning_rate)
+
+
+def epochs_of(project: Project) -> int:
+    """Epochs that pruning as `[prune]` says takes at most."""
+    return (len(check_prunable(project)) - 1) * project.prune.epochs + project.prune.last_epochs
+
+
+def check_prunable(project: Project) -> list[int]:
+    """The widths that the steps of `[prune]` leave. Raises ProjectError where the family cannot be pruned, or the share
+    is less than one unit.
+    """
+    width, spec = width_of(project), project.prune
+    steps = list(widths(width, spec))
+    if not steps:
+        key = FAMILIES[project.model.family].width
+        raise ProjectError(f"`prune.amount` = {spec.amount:g} of model.{key} = {width} is no unit; ask for more")
+    return steps
 
 
 def width_of(project: Project) -> int:
@@ -157,6 +176,35 @@ def mask(family: Family, kept: Kept) -> Family:
             with torch.no_grad():
                 _tensor(masked, place.weight).index_fill_(place.dim, rows, 0.0)
     return masked
+
+
+def pruned_report(whole: Fitted, small: Fitted, parts: Split, after: Judged) -> dict[str, Any]:
+    """Before and after: width, weights, and the headline error on held-out machines with its paired change."""
+    before = judge(whole.predictor.task, parts.test, lambda h: predict(whole.predictor, h)).headline
+    change, low, high = after.headline.less(before)
+    key = FAMILIES[whole.predictor.project.model.family].width
+    return {
+        "key": f"model.{key}",
+        "before": _size(whole.predictor) | {"error": before.value, "validation_error": whole.validation_error},
+        "after": _size(small.predictor) | {"error": after.headline.value, "validation_error": small.validation_error},
+        "change": {"value": change, "low": low, "high": high, "unit": before.measure.unit, "name": before.measure.name},
+    }
+
+
+def render_pruned(pruned: dict[str, Any]) -> str:
+    """The report of a pruning as one sentence."""
+    before, after, change = pruned["before"], pruned["after"], pruned["change"]
+    share = 100 * after["weights"] / before["weights"]
+    return (
+        f"pruned: {pruned['key']} {before['width']} -> {after['width']}, weights {before['weights']} -> "
+        f"{after['weights']} ({share:.0f} %); {change['name']} {before['error']:.2f} -> {after['error']:.2f} "
+        f"{change['unit']} (change {change['value']:+.2f}, 95 % interval {change['low']:+.2f} to {change['high']:+.2f})"
+    )
+
+
+def _size(predictor: Predictor) -> dict[str, int]:
+    weights = sum(p.numel() for p in predictor.family.parameters())
+    return {"width": width_of(predictor.project), "weights": weights}
 
 
 def _seed(seed: int, step: int) -> int:

@@ -11,6 +11,7 @@ from train.data.history import History, machines
 from train.data.split import Split
 from train.evaluate import Figure, Judged
 from train.fit import Fitted
+from train.prune import render_pruned
 from train.tasks.base import Task
 
 
@@ -30,6 +31,7 @@ def report_of(project: Project, fitted: Fitted, parts: Split, judged: dict[str, 
             "best_epoch": fitted.best_epoch,
             "validation_error": fitted.validation_error,
             "cpu_seconds": round(fitted.cpu_seconds, 1),
+            "courses": [course.plain() for course in fitted.courses],
         },
         "unit": fitted.predictor.task.outputs[0][1],
         "headline": fitted.predictor.task.headline,
@@ -85,6 +87,8 @@ def render_report(report: dict[str, Any]) -> str:
         "ridges learn from those that told when to stop, too, once these have chosen the penalty",
         f"{fit['epochs']} epochs (best {fit['best_epoch']}), {fit['cpu_seconds']:.0f} CPU seconds",
     ]
+    if "pruned" in report:
+        head.append(render_pruned(report["pruned"]))
     models = report["models"]
     first = next(iter(models.values()))
     rows = []
