@@ -16,6 +16,7 @@ from train.evaluate import Figure, Predict, ask, tally, truth_of
 from train.fit import fit
 from train.infer import predict
 from train.pipeline import check_model, told
+from train.prune import epochs_of, prune
 from train.report import cell, verdict
 from train.tasks.base import Array, Task
 
@@ -39,18 +40,22 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
     asked: dict[str, tuple[list[History], list[Array]]] = {q: ([], []) for q in QUESTIONS}
     answers: dict[tuple[str, str], list[Array]] = {(q, name): [] for q in QUESTIONS for name in names}
     seconds = []
-    with progress(f"cross-validating {project.model.family}", count * project.train.epochs) as advance:
+    epochs = project.train.epochs + (epochs_of(project) if project.prune.amount else 0)
+    with progress(f"cross-validating {project.model.family}", count * epochs) as advance:
         for fold, (others, held) in enumerate(folds(histories, count, FOLD_SEED)):
             parts = split(others, project, held)
             seen = 0
 
             def step(done: int, error: float, fold: int = fold) -> None:
                 nonlocal seen
-                seen = done
+                seen += 1
                 advance(1, f"fold {fold + 1}: validation error {error:.1f}")
 
-            fitted = fit(project, parts.train, parts.validation, seed=project.train.seed + fold, told=step)
-            advance(project.train.epochs - seen, "")
+            asked_of = (parts.train, parts.validation)
+            fitted = fit(project, *asked_of, seed=project.train.seed + fold, told=step)
+            if project.prune.amount:
+                fitted = prune(fitted, *asked_of, seed=project.train.seed + fold, told=step)
+            advance(epochs - seen, "")
             seconds.append(fitted.cpu_seconds)
             models: dict[str, Predict] = {names[0]: lambda h, by=fitted.predictor: predict(by, h)}  # type: ignore[misc]
             models |= {name: fitted_by(project, task, parts) for name, fitted_by in BASELINES.items()}
