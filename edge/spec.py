@@ -19,7 +19,8 @@ from edge.typed import build, plain
 class DataSpec:
     """Where the histories are. Paths may be globs, hold `${VAR:-default}`, and are relative to the project file.
 
-    `failure` is the column that is true at the last reading of a life; without it every life is censored. `test` names
+    `failure` is the column that is true at the last reading of a life; without it every life is censored. `anomaly` is
+    the column that is true while the machine is known to be faulty, for tasks that judge by it. `test` names
     histories that are looked at once, after training; without it a share of the machines is held back
     (`train.test_share`). `missing` lists texts that mean "no value" besides the empty one, NaN, NA and null.
     """
@@ -29,6 +30,7 @@ class DataSpec:
     machine: str = "machine"
     time: str = "ts"
     failure: str | None = None
+    anomaly: str | None = None
     test: str | None = None
     missing: tuple[str, ...] = ()
 
@@ -68,7 +70,10 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """How a model is fitted. Shares are of machines; `mid_life` of the sequences begin at a random reading."""
+    """How a model is fitted. `mid_life` of the sequences begin at a random reading.
+
+    Shares are of machines; with `split = "time"` they are of each machine's readings, the last ones held out.
+    """
 
     seed: int = 0
     epochs: int = 120
@@ -78,6 +83,7 @@ class TrainSpec:
     weight_decay: float = 1e-4
     validation_share: float = 0.2
     test_share: float = 0.2
+    split: str = "machine"
     mid_life: float = 0.5
 
 
@@ -274,7 +280,7 @@ def _check(project: Project) -> None:
     for name, signal in project.signals.items():
         need(signal.min < signal.max, f"`signals.{name}`: min {signal.min:g} is not below max {signal.max:g}")
     train, timing, alarm, data = project.train, project.timing, project.alarm, project.data
-    for column in (data.machine, data.time, data.failure):
+    for column in (data.machine, data.time, data.failure, data.anomaly):
         need(
             column not in project.channels,
             f"`{column}` is named under [data] and as a channel; a label must not be seen",
@@ -288,6 +294,7 @@ def _check(project: Project) -> None:
     need(0 <= project.prune.amount < 1, "`prune.amount` must be from 0 to below 1")
     for key in ("steps", "epochs", "last_epochs"):
         need(getattr(project.prune, key) >= 1, f"`prune.{key}` must be at least 1")
+    need(train.split in ("machine", "time"), f"`train.split` must be machine or time, not {train.split!r}")
     need(project.regime.count >= 1, "`regime.count` must be at least 1")
     need(0 <= train.seed < 1 << 32, "`train.seed` must be from 0 to 4294967295")
     need(0 < timing.period_s < float("inf"), "`timing.period_s` must be above 0 seconds, and finite")

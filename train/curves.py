@@ -17,7 +17,7 @@ LOG = 20.0
 
 
 def draw_curves(drawing: Drawing, courses: Sequence[dict[str, Any]], error: str) -> None:
-    """Two panels over all courses of a report, one behind the other; `error` names the validation error with its unit."""
+    """Two panels over all courses of a report in a row; `error` names the validation error with its unit."""
     left, right = drawing.subplots(1, 2)
     ends = [0, *accumulate(len(course["losses"]) for course in courses)]
     _curve(left, courses, ends, "losses", OTHERS[0], "Training loss")

@@ -21,7 +21,6 @@ from train.checkpoint import Checkpoint, Standing
 from train.data.batches import epoch, lessons, pad
 from train.data.history import History
 from train.data.scale import Scaler
-from train.evaluate import truth_of
 from train.infer import grouped
 from train.models.base import Family
 from train.predictor import Predictor
@@ -137,6 +136,7 @@ def fit(
         schedule = Schedule(spec.epochs, spec.patience, spec.learning_rate)
         lived, error = school.teach(predictor.family, schedule, np.random.default_rng(seed), told, checkpoint, name)
         predictor.eval()
+        predictor.task.settle(predictor, training, validation)
         return Fitted(predictor, error, (lived,))
 
 
@@ -205,7 +205,7 @@ class School:
         losses = []
         for batch in epoch(self.lessons, at.rng, self.spec.batch_size, self.spec.mid_life, self.course.longest):
             at.optimizer.zero_grad()
-            loss = self.task.loss(at.family(batch.x), batch.value, batch.weight, batch.censored)
+            loss = self.task.loss(at.family(batch.x), batch)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(at.family.parameters(), self.course.clip)
             at.optimizer.step()
@@ -242,7 +242,7 @@ class Exam:
     ) -> None:
         self.task = task
         windows = []
-        for h in (h for h in histories if task.truth(h) is not None):
+        for h in (h for h in histories if task.tells(h)):
             first = [0, *(int(s) for s in rng.integers(0, max(1, len(h) - 1), starts))]
             windows += [h.window(start, len(h)) for start in first]
         unwarm = [min(project.timing.warm_up_readings, len(h)) - 1 for h in windows]
@@ -251,15 +251,13 @@ class Exam:
             group, warm = [windows[i] for i in places], [unwarm[i] for i in places]
             marks = [torch.arange(len(h)) >= first for h, first in zip(group, warm, strict=True)]
             asked = torch.nn.utils.rnn.pad_sequence(marks, batch_first=True)
-            truth = np.concatenate([truth_of(task, h)[first:] for h, first in zip(group, warm, strict=True)])
-            self.batches.append((pad(lessons(group, task, scaler)).x, asked, truth))
+            self.batches.append((pad(lessons(group, task, scaler)), asked))
 
     def error(self, family: nn.Module) -> float:
-        """The task's first measure, in its unit."""
+        """The task's error that stops the fitting, in its unit."""
         family.eval()
         with torch.no_grad():
-            answers = [self.task.units(family(x))[asked].numpy() for x, asked, _ in self.batches]
-        return self.task.measures[0].figure(answers, [truth for _, _, truth in self.batches])
+            return self.task.exam((family(batch.x), batch, asked) for batch, asked in self.batches)
 
 
 @contextmanager

@@ -1,36 +1,74 @@
-"""The picture of a run: does it see the end coming, and how much history does it need."""
+"""The picture of a run: what its task has to show, in one style."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.spec import Project
-from train.data.history import History, machines
-from train.evaluate import Judged, truth_of
-from train.tasks.base import Array, Task
+from train.data.history import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+
+    from train.evaluate import Judged
+    from train.tasks.base import Array, Task
 
 INK, MUTED, GRID = "#1f2430", "#6b7280", "#e5e7eb"
 MODEL, OTHERS = "#0f766e", ("#d97706", "#9ca3af", "#7c3aed")
 TOP = 0.99
-"""Quantile of the truth at which the left panel ends: what lies beyond says no more."""
+"""Quantile of the truth at which the panel of lives ends: what lies beyond says no more."""
 
 LOWEST = 1e-6
 """Top of an axis on which everything is zero."""
 
 
+THEME = {INK: "--ink", MUTED: "--muted", GRID: "--grid", MODEL: "--model", OTHERS[0]: "--first"}
+"""Colour -> the style sheet's name for it in an inline picture, which is light or dark as its page is."""
+
+
 def picture(
     project: Project, task: Task, histories: Sequence[History], predictions: Sequence[Array], judged: dict[str, Judged]
 ) -> bytes:
-    """A PNG of both panels. `predictions` [T, O] belong to `histories`; `judged` begins with the model."""
+    """A PNG of what the task draws. `predictions` [T, O] belong to `histories`; `judged` begins with the model."""
+    return png(lambda drawing: task.draw(drawing, histories, predictions, judged), project.name)
+
+
+def png(draw: Callable[[Drawing], None], title: str, height: float = 4.4) -> bytes:
+    """What `draw` draws, as a file for every viewer."""
+    file = io.BytesIO()
+    with _styled(height) as drawing:
+        draw(drawing)
+        drawing.savefig(file, format="png", metadata={"Title": title}, facecolor="white")
+    return file.getvalue()
+
+
+def svg(draw: Callable[[Drawing], None], title: str, height: float = 4.4) -> str:
+    """What `draw` draws, as an element for a page whose style sheet knows the names in `THEME`."""
+    file = io.StringIO()
+    with _styled(height, {"svg.fonttype": "none", "svg.hashsalt": title}) as drawing:
+        draw(drawing)
+        drawing.savefig(file, format="svg", metadata={"Date": None, "Title": title}, transparent=True)
+    text = file.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    for colour, name in THEME.items():
+        text = text.replace(colour, f"var({name})")
+    return text.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1)
+
+
+@contextmanager
+def _styled(height: float, more: dict[str, Any] | None = None) -> Iterator[Drawing]:
+    """An empty drawing, 11 inches wide, in the house's style."""
     import matplotlib as mpl
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawing
 
     style: Any = {
         "font.size": 10,
@@ -38,29 +76,40 @@ def picture(
         "axes.labelcolor": INK,
         "xtick.color": MUTED,
         "ytick.color": MUTED,
+        "axes.edgecolor": GRID,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        **(more or {}),
     }
-    style |= {"axes.edgecolor": GRID, "axes.spines.top": False, "axes.spines.right": False}
     with mpl.rc_context(style):
-        figure = Figure(figsize=(11, 4.4), dpi=160, layout="constrained", facecolor="white")
-        left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
-        figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr, call-arg]
-        _lives(left, task, histories, predictions, next(iter(judged)))
-        _by_history(right, judged)
-        file = io.BytesIO()
-        figure.savefig(file, format="png", metadata={"Title": project.name})
-    return file.getvalue()
+        yield Drawing(figsize=(11, height), dpi=160, layout="constrained")
 
 
-def _lives(axes: Axes, task: Task, histories: Sequence[History], predictions: Sequence[Array], model: str) -> None:
-    """Every held-out life as a thin line: what was predicted over what was true."""
-    unit = task.outputs[0][1]
-    known = [(truth_of(task, h)[:, 0], p[:, 0]) for h, p in zip(histories, predictions, strict=True) if task.judged(h)]
-    truth, predicted = (np.concatenate([pair[i] for pair in known]) for i in (0, 1))
+def two_panels(drawing: Drawing) -> tuple[Axes, Axes]:
+    """A wider panel on the left and one on the right."""
+    left, right = drawing.subplots(1, 2, width_ratios=(1.25, 1))
+    drawing.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr, call-arg]
+    return left, right
+
+
+def lives(
+    axes: Axes,
+    pairs: Sequence[tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]],
+    model: str,
+    title: str,
+    ideal: bool = True,
+) -> None:
+    """Every life as a thin line: what was predicted over what was truly left, a pair (left [T], predicted [T]) each.
+
+    With `ideal` a dashed line says what would be right where both are the same quantity.
+    """
+    truth, predicted = (np.concatenate([pair[i] for pair in pairs]) for i in (0, 1))
     top, highest = max(float(np.quantile(truth, TOP)), 1.0), max(float(predicted.max()), LOWEST)
-    for t, p in known:
-        axes.plot(t, p, color=MODEL, alpha=max(0.06, min(0.5, 12 / len(known))), linewidth=0.9)
-    ideal = np.linspace(0, top, 200)
-    axes.plot(ideal, np.minimum(ideal, highest), color=INK, linewidth=1.4, linestyle=(0, (4, 3)), label="right")
+    for t, p in pairs:
+        axes.plot(t, p, color=MODEL, alpha=max(0.06, min(0.5, 12 / len(pairs))), linewidth=0.9)
+    if ideal:
+        right = np.linspace(0, top, 200)
+        axes.plot(right, np.minimum(right, highest), color=INK, linewidth=1.4, linestyle=(0, (4, 3)), label="right")
     edges = np.linspace(0, top, 26)
     bins = np.digitize(truth, edges)
     at = [i for i in range(1, len(edges)) if (bins == i).sum() > 2]
@@ -69,14 +118,13 @@ def _lives(axes: Axes, task: Task, histories: Sequence[History], predictions: Se
     low, half, high = np.array([np.percentile(predicted[bins == i], [10, 50, 90]) for i in at]).reshape(-1, 3).T
     axes.fill_between(middle, low, high, color=MODEL, alpha=0.18, linewidth=0, label="80 % of the readings")
     axes.plot(middle, half, color=MODEL, linewidth=2.2, label=f"{model}, median")
-    axes.set(xlim=(top, 0), ylim=(0, highest * 1.06), xlabel=f"true {unit} left", ylabel=f"predicted {unit} left")
-    judged = [h for h in histories if task.judged(h)]
-    _title(axes, f"{len(machines(judged))} machines it never saw, on their way to failure")
+    axes.set(xlim=(top, 0), ylim=(0, highest * 1.06))
+    titled(axes, title)
     axes.grid(color=GRID, linewidth=0.7)
-    axes.legend(frameon=False, loc="lower left")
+    axes.legend(frameon=False, loc="lower left" if ideal else "upper left")
 
 
-def _by_history(axes: Axes, judged: dict[str, Judged]) -> None:
+def by_history(axes: Axes, judged: dict[str, Judged]) -> None:
     """The headline error by readings seen, with intervals, the model beside the baselines."""
     colours = dict(zip(judged, (MODEL, *OTHERS), strict=False))
     first = next(iter(judged.values()))
@@ -113,10 +161,11 @@ def _by_history(axes: Axes, judged: dict[str, Judged]) -> None:
     axes.set(xlim=(-0.5, len(places) - 0.4), xlabel="readings the model was allowed to see")
     axes.set_ylim(bottom=0)
     axes.set_ylabel(f"{first.headline.measure.name} ({first.headline.measure.unit})")
-    _title(axes, "What it costs to have seen less")
+    titled(axes, "What it costs to have seen less")
     axes.grid(axis="y", color=GRID, linewidth=0.7)
     axes.legend(frameon=False)
 
 
-def _title(axes: Axes, text: str) -> None:
+def titled(axes: Axes, text: str) -> None:
+    """A panel's title: one sentence, at its left."""
     axes.set_title(text, loc="left", fontsize=11, fontweight="bold", pad=10)

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from edge.errors import DataError
+from edge.errors import DataError, ProjectError
 from edge.spec import Project, PruneSpec, overridden
 from edge.talk import note, progress
-from train.baselines import BASELINES
 from train.build import build_family, build_task
 from train.checkpoint import Checkpoint, fingerprint, histories_sha256, weights_of
 from train.data.gather import check_apart, gather, gather_test
 from train.data.history import History
-from train.data.split import Split, split
+from train.data.split import Split, check_later, split
 from train.evaluate import Judged, judge
 from train.fit import Fitted, Lived, Told, fit
 from train.infer import predict
 from train.picture import picture
-from train.predictor import Predictor
 from train.prune import check_prunable, epochs_of, prune, pruned_report
 from train.report import render_report, report_of
-from train.run import PICTURE, REPORT_TEXT, Run, check_free, save_run
+from train.report_html import page
+from train.run import PICTURE, REPORT_PAGE, REPORT_TEXT, Run, check_free, save_run
 from train.tasks.base import UNKNOWN
 
 
@@ -48,6 +48,8 @@ def prune_run(run: Run, spec: PruneSpec, folder: Path, *, overrides: Sequence[st
     """
     check_free(folder)
     project = overridden(replace(run.project, prune=spec), overrides)
+    if replace(project, data=run.project.data, train=run.project.train, prune=run.project.prune) != run.project:
+        raise ProjectError("a fitted model keeps its project: only [data], [train] and [prune] can be overridden here")
     check_model(project)
     parts = prepare(project)
     if histories_sha256([*parts.train, *parts.validation, *parts.test]) != run.report["histories"]:
@@ -55,7 +57,8 @@ def prune_run(run: Run, spec: PruneSpec, folder: Path, *, overrides: Sequence[st
             f"the histories in `{project.data.path}`, or who holds them back, are not what the run was fitted to: its "
             "held-out machines might teach; say where they are with --set data.path=…, or train again"
         )
-    predictor = Predictor(project, run.predictor.scaler, run.predictor.family, run.predictor.task)
+    predictor = copy.deepcopy(run.predictor)
+    predictor.project = project
     courses = tuple(Lived.of(table) for table in run.report["fit"]["courses"])
     whole = Fitted(predictor, run.report["fit"]["validation_error"], courses)
     with resuming(folder, project, parts, weights_of(predictor), fresh) as checkpoint:
@@ -66,15 +69,21 @@ def _finish(folder: Path, parts: Split, fitted: Fitted) -> Run:
     """Judge, report, draw, save."""
     project, task = fitted.predictor.project, fitted.predictor.task
     judged: dict[str, Judged] = {project.model.family: judge(task, parts.test, lambda h: predict(fitted.predictor, h))}
-    for name, baseline in BASELINES.items():
+    for name, baseline in task.baselines.items():
         judged[name] = judge(task, parts.test, baseline(project, task, parts))
     report = report_of(project, fitted, parts, judged)
     report["histories"] = histories_sha256([*parts.train, *parts.validation, *parts.test])
     if fitted.before is not None:
         report["pruned"] = pruned_report(fitted.before, fitted, parts, judged[project.model.family])
     run = Run(project, fitted.predictor, parts.test, report)
-    pictured = picture(project, task, parts.test, predict(fitted.predictor, parts.test), judged)
-    save_run(folder, run, {REPORT_TEXT: render_report(report).encode() + b"\n", PICTURE: pictured})
+    predictions = predict(fitted.predictor, parts.test)
+    beside = {
+        REPORT_TEXT: render_report(report).encode() + b"\n",
+        REPORT_PAGE: page(run, predictions, judged).encode(),
+        PICTURE: picture(project, task, parts.test, predictions, judged),
+    }
+    save_run(folder, run, beside)
+    note(f"see {folder / REPORT_PAGE}")
     return run
 
 
@@ -101,7 +110,7 @@ def resuming(folder: Path, project: Project, parts: Split, more: bytes, fresh: b
 def check_model(project: Project) -> None:
     """Raises ProjectError for an unknown task, family or key, or one that cannot be pruned, before any file is read."""
     task = build_task(project)
-    build_family(project, len(project.channels), len(task.outputs))
+    build_family(project, len(project.channels), task.width)
     if project.prune.amount:
         check_prunable(project)
 
@@ -109,10 +118,10 @@ def check_model(project: Project) -> None:
 def prepare(project: Project) -> Split:
     """Histories gathered and dealt out, with the notes about them told. Raises DataError."""
     histories, test = told(project), tested(project)
-    if test is not None:
-        check_apart(histories, test)
-    parts = split(histories, project, test)
     task = build_task(project)
+    if test is not None:
+        (check_apart if task.lasting else check_later)(histories, test)
+    parts = split(histories, project, test, lasting=task.lasting)
     if not any(task.judged(h) for h in parts.test):
         raise DataError(UNKNOWN)
     return parts
@@ -169,13 +178,13 @@ def prune_with_progress(
 @contextmanager
 def _progress(label: str, project: Project, epochs: int) -> Iterator[Told]:
     """A bar that takes what a course tells, one course behind the other."""
-    unit = build_task(project).measures[0].unit
+    unit = build_task(project).exam_unit
     with progress(label, epochs) as advance:
         seen = 0
 
         def told(done: int, error: float) -> None:
             nonlocal seen
-            advance(done - seen if done > seen else done, f"validation error {error:.1f} {unit}")
+            advance(done - seen if done > seen else done, f"validation error {error:.3g} {unit}".rstrip())
             seen = done
 
         yield told

@@ -16,7 +16,7 @@ from edge.errors import ProjectError
 from edge.spec import Project, PruneSpec
 from train.build import build_family
 from train.checkpoint import Checkpoint
-from train.data.batches import Lesson
+from train.data.batches import Lesson, cut, pad
 from train.data.history import History
 from train.data.split import Split
 from train.evaluate import Judged, judge
@@ -60,12 +60,15 @@ def prune(
         for step, width in enumerate(steps):
             torch.manual_seed(_seed(seed, step))
             rng = np.random.default_rng([seed, 2, step])
-            family = cut(family, project, keep(importance(family, task, school.lessons, rng), width))
+            felt = importance(family, task, school.lessons, rng, school.course.longest)
+            family = narrow(family, project, keep(felt, width))
             project = narrowed(project, width)
             schedule = schedule_of(spec, project, last=step == len(steps) - 1)
             lived, error = school.teach(family, schedule, rng, told, checkpoint, f"{name} to {width}")
             courses.append(lived)
-        return Fitted(Predictor(project, scaler, family, task).eval(), error, tuple(courses), whole)
+        small = Predictor(project, scaler, family, task).eval()
+        task.settle(small, training, validation)
+        return Fitted(small, error, tuple(courses), whole)
 
 
 def schedule_of(spec: PruneSpec, project: Project, *, last: bool) -> Schedule:
@@ -122,7 +125,9 @@ def narrowed(project: Project, width: int) -> Project:
     return replace(project, model=replace(project.model, options=options), prune=replace(project.prune, amount=0.0))
 
 
-def importance(family: Family, task: Task, lessons: Sequence[Lesson], rng: np.random.Generator) -> list[Tensor]:
+def importance(
+    family: Family, task: Task, lessons: Sequence[Lesson], rng: np.random.Generator, longest: int
+) -> list[Tensor]:
     """How much the loss would change without each unit: one tensor [width] a group.
 
     First-order Taylor expansion in a gate on what is read of a unit (Molchanov et al. 2019, Importance Estimation for
@@ -133,10 +138,9 @@ def importance(family: Family, task: Task, lessons: Sequence[Lesson], rng: np.ra
     groups = probe.units()
     found = [torch.zeros(_width(probe, group)) for group in groups]
     for i in rng.permutation(len(lessons))[:ASKED]:
-        lesson = lessons[i]
+        batch = pad([cut(lessons[i], 0, longest)])
         probe.zero_grad()
-        batch = (lesson.value[None], lesson.weight[None], lesson.censored[None])
-        task.loss(probe(lesson.x[None]), *batch).backward()  # type: ignore[no-untyped-call]
+        task.loss(probe(batch.x), batch).backward()  # type: ignore[no-untyped-call]
         for total, group in zip(found, groups, strict=True):
             total += torch.stack([_felt(probe, place) for place in group.reads]).sum(0).square()
     return found
@@ -147,7 +151,7 @@ def keep(matters: Sequence[Tensor], width: int) -> list[Tensor]:
     return [felt.argsort(descending=True, stable=True)[:width].sort().values for felt in matters]
 
 
-def cut(family: Family, project: Project, kept: Kept) -> Family:
+def narrow(family: Family, project: Project, kept: Kept) -> Family:
     """A family of the smaller width, ready to be fitted on, that has the weights of the kept units; `family` is of
     `project`'s model and stays as it is.
     """

@@ -1,38 +1,21 @@
-"""A run's report as one page that opens anywhere: no script, nothing to load, light or dark as the reader's screen is."""
+"""A run's report as one page that opens anywhere: no script, nothing to load, light or dark as its reader's screen."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib.resources import files
 from typing import Any
 
+from edge.spec import flat
+from train.curves import draw_curves
+from train.evaluate import Judged
+from train.picture import svg
 from train.report import cell, facts
-
-STYLE = """
-:root { color-scheme: light dark; --paper: #ffffff; --ink: #1f2430; --muted: #6b7280; --grid: #e5e7eb;
-  --model: #0f766e; --first: #d97706; --soft: #f3f6f6 }
-@media (prefers-color-scheme: dark) { :root { --paper: #14171c; --ink: #e6e8ec; --muted: #9aa2af; --grid: #323844;
-  --model: #2dd4bf; --first: #f59e0b; --soft: #1c2127 } }
-* { box-sizing: border-box }
-body { margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 66rem; background: var(--paper); color: var(--ink);
-  font: 16px/1.55 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .2rem } h2 { font-size: 1.15rem; margin: 2.4rem 0 .6rem }
-.of { color: var(--muted); margin: 0 0 1.4rem }
-.verdict { border-left: 4px solid var(--model); background: var(--soft); padding: .8rem 1rem; margin: 0; font-size: 1.1rem }
-figure { margin: .6rem 0 } figure svg { width: 100%; height: auto } figcaption, .note { color: var(--muted); font-size: .9rem }
-.wide { overflow-x: auto } table { border-collapse: collapse; font-size: .93rem; width: 100% }
-th, td { padding: .38rem .8rem .38rem 0; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--grid);
-  font-variant-numeric: tabular-nums }
-th { font-weight: 600; vertical-align: bottom } th:first-child, td:first-child { text-align: left; white-space: normal }
-td .in { color: var(--muted); font-size: .84em } .model { color: var(--model); font-weight: 600 }
-ul { padding-left: 1.2rem; margin: .4rem 0 } summary { cursor: pointer; color: var(--muted) }
-pre { overflow-x: auto; background: var(--soft); padding: .8rem 1rem; font-size: .84rem; line-height: 1.4 }
-@page { margin: 14mm }
-@media print { :root { --paper: #fff; --ink: #1f2430; --muted: #555c68; --grid: #d5d8dd; --model: #0f766e;
-  --first: #b45309; --soft: #fff; color-scheme: light } body { padding: 0; max-width: none; font-size: 10.5pt }
-  figure, table, .verdict { break-inside: avoid } h2 { break-after: avoid } details { display: none } }
-"""
+from train.run import Run
+from train.tasks.base import Array
 
 
 @dataclass(frozen=True)
@@ -44,10 +27,26 @@ class Picture:
     caption: str
 
 
+def page(run: Run, predictions: Sequence[Array], judged: dict[str, Judged]) -> str:
+    """The page of a run: what its task draws of `predictions` [T, O] on the held-out histories, and its courses."""
+    task, courses = run.predictor.task, run.report["fit"]["courses"]
+    error = f"{task.headline} ({task.exam_unit})" if task.exam_unit else "error that stops the fitting"
+    found = Picture(
+        "On machines it never saw",
+        svg(lambda drawing: task.draw(drawing, run.heldout, predictions, judged), "predictions against truth"),
+        f"Judged at {run.report['judged_at']}. Bars: 95 % bootstrap interval over machines.",
+    )
+    learnt = Picture(
+        "How it learnt",
+        svg(lambda drawing: draw_curves(drawing, courses, error), "loss and validation error by epoch", height=3.4),
+        "Validation machines taught nothing: they chose the epoch whose weights were kept (dot; dotted on the left).",
+    )
+    return render_html(run.report, [found, learnt], json.dumps(flat(run.project), indent=1, ensure_ascii=False))
+
+
 def render_html(report: dict[str, Any], pictures: Sequence[Picture], project: str) -> str:
-    """The page: verdict first, then pictures, the table beside the baselines, facts; `project` is its project file's
-    text.
-    """
+    """The page: verdict first, then pictures, the table beside the baselines, facts; `project` is its text."""
+    style = files("train").joinpath("report.css").read_text(encoding="utf-8")
     title = f"{report['project']}: {report['model']}"
     options = ", ".join(f"{key} {value}" for key, value in report["options"].items())
     drawn = "".join(
@@ -57,7 +56,7 @@ def render_html(report: dict[str, Any], pictures: Sequence[Picture], project: st
     said = "".join(f"<li>{escape(line)}</li>" for line in facts(report))
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title><style>{STYLE}</style></head><body>
+<title>{escape(title)}</title><style>{style}</style></head><body>
 <h1>{escape(title)}</h1>
 <p class="of">{escape(f"{options + ', ' if options else ''}{report['weights']:,} weights")}</p>
 <p class="verdict">{escape(report["verdict"])}</p>
@@ -67,7 +66,7 @@ def render_html(report: dict[str, Any], pictures: Sequence[Picture], project: st
 <p class="note">In brackets: 95 % bootstrap interval over machines. The machines judged here taught nothing.</p>
 <h2>How it was fitted</h2>
 <ul>{said}</ul>
-<details><summary>Project file, with every default</summary><pre>{escape(project)}</pre></details>
+<details><summary>The project, with every default</summary><pre>{escape(project)}</pre></details>
 </body></html>
 """
 
@@ -85,7 +84,7 @@ def _table(report: dict[str, Any]) -> str:
         for seen, figure in first["by_history"].items()
         if seen != "all"
     ]
-    head = "".join(f'<th{_mark(i)}>{escape(name)}</th>' for i, name in enumerate(models))
+    head = "".join(f"<th{_mark(i)}>{escape(name)}</th>" for i, name in enumerate(models))
     body = "".join(
         f"<tr><td>{escape(name)}{f' ({escape(unit)})' if unit else ''}</td>"
         + "".join(f"<td{_mark(i)}>{_figure(figure)}</td>" for i, figure in enumerate(figures))

@@ -16,7 +16,7 @@ from train.data.scale import Scaler
 from train.models import FAMILIES
 from train.models.base import Family
 from train.predictor import Predictor
-from train.prune import cut, importance, keep, mask, narrowed, width_of, widths
+from train.prune import importance, keep, mask, narrow, narrowed, width_of, widths
 
 CHANNELS = 5
 AMOUNTS = (0.1, 0.5, 0.8)
@@ -73,7 +73,7 @@ def test_the_cut_network_equals_its_masked_self(shape: Project, amount: float) -
     width = width_of(shape)
     left = max(1, round(width * (1 - amount)))
     kept = some(whole.family, width, left)
-    silent, small = (around(whole, f) for f in (mask(whole.family, kept), cut(whole.family, shape, kept)))
+    silent, small = (around(whole, f) for f in (mask(whole.family, kept), narrow(whole.family, shape, kept)))
     x = 2.0 + 2.0 * torch.randn(3, 120, CHANNELS)
     with torch.no_grad():
         torch.testing.assert_close(small(x) / 125, silent(x) / 125, rtol=0, atol=1e-5)
@@ -90,14 +90,14 @@ def test_pruning_leaves_the_whole_network_as_it_was(shape: Project) -> None:
     whole = loud(shape)
     before = {name: t.clone() for name, t in whole.state_dict().items()}
     kept = some(whole.family, width_of(shape), 3)
-    cut(whole.family, shape, kept)
+    narrow(whole.family, shape, kept)
     mask(whole.family, kept)
     assert all(torch.equal(t, before[name]) for name, t in whole.state_dict().items())
 
 
 def test_a_cut_network_is_ready_to_be_fitted_on(shape: Project) -> None:
     whole = loud(shape)
-    small = cut(whole.family, shape, some(whole.family, width_of(shape), 4))
+    small = narrow(whole.family, shape, some(whole.family, width_of(shape), 4))
     small.train()
     small(torch.randn(2, 30, CHANNELS)).square().mean().backward()
     assert all(p.requires_grad and p.grad is not None for p in small.parameters())
@@ -107,7 +107,7 @@ def test_every_unit_lies_in_what_it_is_said_to_lie_in(shape: Project) -> None:
     """A weight with units in it that no group names would keep its size, and the cut network would not be built."""
     family = loud(shape).family
     left = 7
-    small = cut(family, shape, some(family, width_of(shape), left))
+    small = narrow(family, shape, some(family, width_of(shape), left))
     fresh = loud(narrowed(shape, left)).family
     small.fold()
     assert {n: p.shape for n, p in small.named_parameters()} == {n: p.shape for n, p in fresh.named_parameters()}
@@ -119,7 +119,7 @@ def test_silent_units_do_not_matter_and_others_do(shape: Project) -> None:
     kept = some(whole.family, width, width // 2)
     silent = mask(whole.family, kept)
     lesson = Lesson(torch.randn(30, CHANNELS), torch.rand(30, 1) * 60, torch.ones(30, 1), torch.zeros(30).bool())
-    matters = importance(silent, whole.task, [lesson] * 3, np.random.default_rng(0))
+    matters = importance(silent, whole.task, [lesson] * 3, np.random.default_rng(0), 512)
     for felt, loud_ones in zip(matters, kept, strict=True):
         assert felt.shape == (width,) and felt.count_nonzero() == felt[loud_ones].count_nonzero() > width // 4
         assert keep([felt], 1)[0].item() == felt.argmax()
