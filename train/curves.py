@@ -17,7 +17,7 @@ LOG = 20.0
 
 
 def draw_curves(drawing: Drawing, courses: Sequence[dict[str, Any]], error: str) -> None:
-    """Two panels over all courses of a report in a row; `error` names the validation error with its unit."""
+    """Two panels over all courses of a report in a row; `error` names the axis of errors."""
     left, right = drawing.subplots(1, 2)
     ends = [0, *accumulate(len(course["losses"]) for course in courses)]
     _curve(left, courses, ends, "losses", OTHERS[0], "Training loss")
@@ -29,7 +29,7 @@ def draw_curves(drawing: Drawing, courses: Sequence[dict[str, Any]], error: str)
             at, best = start + course["best_epoch"], course["errors"][course["best_epoch"] - 1]
             right.plot([at], [best], "o", color=INK, markersize=6, zorder=4)
             right.annotate(
-                f"{best:.3g} in epoch {course['best_epoch']}",
+                f"{best:.3g} in epoch {course['best_epoch']}" if len(courses) == 1 else f"{best:.3g}",
                 (at, best),
                 xytext=(0, -15),
                 textcoords="offset points",

@@ -62,8 +62,8 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
             models |= {name: fitted_by(project, task, parts) for name, fitted_by in task.baselines.items()}
             judges = [h for h in held if task.tells(h)]
             for question, of in task.questions.items():
-                put, truths, answered = _put(project, task, judges, models, of)
-                asked[question][0].extend(put)
+                about, truths, answered = put(project, task, judges, models, of)
+                asked[question][0].extend(about)
                 asked[question][1].extend(truths)
                 for name, given in answered.items():
                     answers[question, name] += given
@@ -72,7 +72,7 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
     return _report(project, task, count, found, seconds, len(machines(histories)))
 
 
-def _put(
+def put(
     project: Project, task: Task, judges: Sequence[History], models: dict[str, Predict], of: Question
 ) -> tuple[list[History], list[Array], dict[str, list[Array]]]:
     """One question put to all models: the histories it is about, the truth, and what each model answers."""

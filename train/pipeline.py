@@ -167,12 +167,18 @@ def fit_with_progress(
 
 
 def prune_with_progress(
-    whole: Fitted, parts: Split, seed: int | None = None, checkpoint: Checkpoint | None = None
+    whole: Fitted,
+    parts: Split,
+    seed: int | None = None,
+    checkpoint: Checkpoint | None = None,
+    spec: PruneSpec | None = None,
 ) -> Fitted:
     """`prune` on one thread under a bar."""
     project = whole.predictor.project
+    project = project if spec is None else replace(project, prune=spec)
     with _progress(f"pruning {project.model.family}", project, epochs_of(project)) as told:
-        return prune(whole, parts.train, parts.validation, seed=seed, told=told, checkpoint=checkpoint)
+        teachers = (parts.train, parts.validation)
+        return prune(whole, *teachers, spec=project.prune, seed=seed, told=told, checkpoint=checkpoint)
 
 
 @contextmanager

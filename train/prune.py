@@ -39,13 +39,14 @@ def prune(
     training: Sequence[History],
     validation: Sequence[History],
     *,
+    spec: PruneSpec | None = None,
     seed: int | None = None,
     course: Course | None = None,
     told: Told = lambda done, error: None,
     checkpoint: Checkpoint | None = None,
     name: str = "prune",
 ) -> Fitted:
-    """Cut units out of a fitted model as `[prune]` of its project says: in steps, with fitting behind each.
+    """Cut units out of a fitted model as `spec`, or else `[prune]` of its project, says: in steps, fitted behind each.
 
     The same machines teach and say when to stop; the learning rate rises and falls anew behind each cut. Raises
     ProjectError where the family cannot be pruned, or nothing is cut.
@@ -54,7 +55,9 @@ def prune(
     project, family, task, scaler = predictor.project, predictor.family, predictor.task, predictor.scaler
     seed = project.train.seed if seed is None else seed
     courses = list(whole.courses)
-    spec, steps = project.prune, check_prunable(project)
+    spec = project.prune if spec is None else spec
+    project = replace(project, prune=spec)
+    steps = check_prunable(project)
     with one_thread(), torch.random.fork_rng(devices=[]):
         school = School(project, task, scaler, training, validation, seed, course or Course())
         for step, width in enumerate(steps):

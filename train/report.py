@@ -64,11 +64,13 @@ def verdict(figures: dict[str, Figure]) -> str:
 def facts(report: dict[str, Any]) -> list[str]:
     """Who taught, who judged at what, how long it took, and what was pruned; a line each."""
     count, fit = report["machines"], report["fit"]
+    courses = len(fit["courses"])
+    best = f"best {fit['best_epoch']}" if courses == 1 else f"{courses} courses, best {fit['best_epoch']} of the last"
     return [
         f"{count['train']} machines taught, {count['validation']} told when to stop, {count['test']} were held out",
         f"judged at {report['judged_at']}",
         *report["notes"],
-        f"{fit['epochs']} epochs (best {fit['best_epoch']}), {fit['cpu_seconds']:.0f} CPU seconds",
+        f"{fit['epochs']} epochs ({best}), {fit['cpu_seconds']:.0f} CPU seconds",
         *([render_pruned(report["pruned"])] if "pruned" in report else []),
     ]
 

@@ -30,7 +30,7 @@ class Picture:
 def page(run: Run, predictions: Sequence[Array], judged: dict[str, Judged]) -> str:
     """The page of a run: what its task draws of `predictions` [T, O] on the held-out histories, and its courses."""
     task, courses = run.predictor.task, run.report["fit"]["courses"]
-    error = f"{task.headline} ({task.exam_unit})" if task.exam_unit else "error that stops the fitting"
+    error = f"validation error ({task.exam_unit})" if task.exam_unit else "validation error"
     found = Picture(
         "On machines it never saw",
         svg(lambda drawing: task.draw(drawing, run.heldout, predictions, judged), "predictions against truth"),

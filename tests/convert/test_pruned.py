@@ -22,7 +22,7 @@ def test_a_pruned_run_converts_verifies_scores_and_is_profiled(road: Road, tmp_p
     small, bundle = tmp_path / "small", tmp_path / "small.edge"
     short = ["--set", "prune.last_epochs=1", "--steps", 1]
     edge("prune", road.run_folder, "--amount", 0.5, "-o", small, *short)
-    edge("convert", small, "-o", bundle, "--recipe", "float32")
+    edge("convert", small, "-o", bundle, "--target", "onnx", "--recipe", "float32")
     assert "FAILED" not in edge("verify", bundle)
     rows = [json.loads(line) for line in edge("score", bundle, road.histories[0], "--json").splitlines()]
     assert len(rows) == len(road.histories[0].read_text().splitlines()) - 1
