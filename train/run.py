@@ -27,10 +27,10 @@ PROJECT, MODEL, HELDOUT, REPORT = "project.json", "model.pt", "heldout.npz", "re
 """Members every run folder has; the report's text and picture lie beside them for people."""
 
 
-REPORT_TEXT, PICTURE = "report.txt", "predictions.png"
+REPORT_TEXT, REPORT_PAGE, PICTURE = "report.txt", "report.html", "predictions.png"
 """What lies beside them for people."""
 
-OURS = frozenset({PROJECT, MODEL, HELDOUT, REPORT, REPORT_TEXT, PICTURE})
+OURS = frozenset({PROJECT, MODEL, HELDOUT, REPORT, REPORT_TEXT, REPORT_PAGE, PICTURE})
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,28 @@ class FamilyOptions:
     """Keys of `[model]` that a family knows, with their defaults; a family extends it."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a group of units lies in a weight: along `dim` of the tensor `weight` (its dotted name), `times` over."""
+
+    weight: str
+    dim: int
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Units:
+    """Units that are kept or cut as one, ranked among each other.
+
+    `makes`: the weights and biases that bring them forth; all of them zero and a unit is silent for ever. `reads`: the
+    weights that take them in.
+    """
+
+    name: str
+    makes: tuple[Place, ...]
+    reads: tuple[Place, ...]
+
+
 class Family(nn.Module, ABC):
     """A causal sequence model in two equal forms, `forward` over time and `step` for one reading.
 
@@ -25,6 +47,8 @@ class Family(nn.Module, ABC):
     """
 
     Options: ClassVar[type[FamilyOptions]] = FamilyOptions
+    width: ClassVar[str | None] = None
+    """The key of `[model]` that says how many units each group of `units` has; None where nothing can be pruned."""
 
     def __init__(self, inputs: int, outputs: int, options: Any) -> None:
         """`inputs` C, `outputs` O, `options` an instance of `Options`."""
@@ -54,6 +78,12 @@ class Family(nn.Module, ABC):
     @abstractmethod
     def step(self, x_t: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """x_t [B, C] and the state -> (y_t [B, O], *next state)."""
+
+    def units(self) -> tuple[Units, ...]:
+        """The groups of units that pruning cuts down to one new width, wherever they lie. No sum runs past `makes`: an
+        identity that carries units from one place to another joins them into one group.
+        """
+        return ()
 
     def fold(self) -> None:
         """Make permanent what only helps while fitting, so that nothing but plain weights is saved and exported."""
