@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from edge.aside import ERR, OUT, aside
-from edge.errors import CheckFailed
+from edge.errors import CheckFailed, EdgeError
 
 SHOWN = 5
 """Last lines of a failed converter that the error repeats."""
@@ -18,7 +18,7 @@ SHOWN = 5
 def quiet(what: str) -> Iterator[None]:
     """Run a converter with its output, its log and its warnings held back.
 
-    Any error of the converter becomes CheckFailed: "`what` failed", with the last lines it printed.
+    Any error of the converter becomes CheckFailed: "`what` failed", with the last lines it printed; ours pass.
     """
     level = logging.root.manager.disable
     with aside(OUT, ERR) as said, warnings.catch_warnings():
@@ -26,6 +26,8 @@ def quiet(what: str) -> Iterator[None]:
         logging.disable(logging.WARNING)
         try:
             yield
+        except EdgeError:
+            raise
         except Exception as error:
             if _interrupted(error):
                 raise KeyboardInterrupt from error
