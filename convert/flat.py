@@ -92,8 +92,8 @@ def _numbers(tensor: Any) -> Numbers | None:
 
 
 def _type(tensor: Any) -> str:
-    names = {code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
-    return names[tensor.type]
+    names = {code: name for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
+    return str(names[tensor.type]).lower()
 
 
 def _text(name: Any) -> str:
