@@ -21,6 +21,7 @@ from edge.manifest import Row
 from edge.spec import load_project
 from edge.table import render
 from edge.talk import note
+from train.data.calibration import calibration
 from train.pipeline import fit_with_progress, prepare
 from train.run import Run, load_run
 
@@ -72,7 +73,8 @@ def _fitted(overrides: tuple[str, ...]) -> Iterator[Run]:
         project = load_project(EXAMPLE, [f"model.hidden={hidden}", *overrides])
         note(f"{project.name}, {project.model.family}-{hidden}")
         parts = prepare(project)
-        yield Run(project, fit_with_progress(project, parts).predictor, parts.test, {})
+        kept = calibration([*parts.train, *parts.validation])
+        yield Run(project, fit_with_progress(project, parts).predictor, parts.test, kept, {})
 
 
 def _bars(name: str, rows: tuple[Row, ...], wide: bool) -> Iterator[Bar]:

@@ -10,6 +10,7 @@ from edge.spec import Project
 from edge.talk import note, progress
 from train.baselines import BASELINES
 from train.build import build_family, build_task
+from train.data.calibration import calibration
 from train.data.gather import check_apart, gather, gather_test
 from train.data.history import History
 from train.data.split import Split, split
@@ -36,7 +37,8 @@ def train_run(project: Project, folder: Path) -> Run:
     for name, baseline in BASELINES.items():
         judged[name] = judge(task, parts.test, baseline(project, task, parts))
     report = report_of(project, fitted, parts, judged)
-    run = Run(project, fitted.predictor, parts.test, report)
+    kept = calibration([*parts.train, *parts.validation])
+    run = Run(project, fitted.predictor, parts.test, kept, report)
     pictured = picture(project, task, parts.test, predict(fitted.predictor, parts.test), judged)
     save_run(folder, run, {REPORT_TEXT: render_report(report).encode() + b"\n", PICTURE: pictured})
     return run
