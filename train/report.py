@@ -67,7 +67,8 @@ def render_report(report: dict[str, Any]) -> str:
     same = ", the same ones at later readings" if report["split"] == "time" else ""
     head = [
         f"{report['project']}: {report['model']}{options}, {report['weights']} weights, seed {report['seed']}",
-        f"{count['train']} machines taught, {count['validation']} told when to stop, {count['test']} were held out{same}",
+        f"{count['train']} machines taught, {count['validation']} told when to stop, "
+        f"{count['test']} were held out{same}",
         f"judged at {report['judged_at']}",
         *report["notes"],
         f"{fit['epochs']} epochs (best {fit['best_epoch']}), {fit['cpu_seconds']:.0f} CPU seconds",
