@@ -16,7 +16,7 @@ from torch import nn
 
 from edge.errors import DataError
 from edge.spec import Project
-from train.build import build_predictor
+from train.build import build_predictor, build_task
 from train.checkpoint import Checkpoint, Standing
 from train.data.batches import epoch, lessons, pad
 from train.data.history import History
@@ -128,6 +128,8 @@ def fit(
     With a `checkpoint`, a course of this `name` that stands in it goes on from there.
     """
     seed = project.train.seed if seed is None else seed
+    task = build_task(project)
+    training, validation = task.taught(training), task.taught(validation)
     spec = project.train
     with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -54,6 +54,7 @@ def prune(
     predictor, error = whole.predictor, whole.validation_error
     project, family, task, scaler = predictor.project, predictor.family, predictor.task, predictor.scaler
     seed = project.train.seed if seed is None else seed
+    training, validation = task.taught(training), task.taught(validation)
     courses = list(whole.courses)
     spec = project.prune if spec is None else spec
     project = replace(project, prune=spec)
