@@ -19,8 +19,8 @@ from convert.targets.base import Declined, Target
 WEIGHT_BITS, OPERAND_BITS = 8, 16
 
 HEADROOM = 8
-"""How far beyond what calibration saw operands and results may go: a machine that breaks shows what none did before, and
-16 bits leave 13 for what is usual.
+"""How far beyond what calibration saw operands and results may go: a machine that breaks shows what none did before,
+and 16 bits leave 13 for what is usual.
 """
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import flatbuffers
 import numpy as np
@@ -97,7 +99,7 @@ CASES = [
 
 @pytest.mark.parametrize(("operator", "shapes", "attributes", "constants"), CASES, ids=[c[0] for c in CASES])
 def test_an_operator_means_in_the_table_what_the_standard_says(
-    operator: str, shapes: list[tuple[int, ...]], attributes: dict[str, object], constants: list[list[int]]
+    operator: str, shapes: list[tuple[int, ...]], attributes: dict[str, Any], constants: list[list[int]]
 ) -> None:
     import tensorflow as tf
     from onnx.reference import ReferenceEvaluator
@@ -123,8 +125,6 @@ def test_an_unknown_referee_or_a_bundle_without_a_step_graph_says_what_to_do(roa
     found = judged(road.bundle.path, "tensorflaw").exception
     assert isinstance(found, ProjectError) and "did you mean `tensorflow`" in str(found)
     members = {f.path: road.bundle.read(f.path) for f in road.bundle.manifest.files if not f.path.startswith("onnx")}
-    from dataclasses import replace
-
     kept = tuple(e for e in road.bundle.manifest.executables if e.target != "onnx")
     half = write_bundle(tmp_path / "half.edge", replace(road.bundle.manifest, executables=kept), members)
     found = judged(half.path).exception
