@@ -19,6 +19,7 @@ from device.stream import rows
 from edge.bundle import Bundle
 from edge.errors import BundleError
 from edge.manifest import Executable, Output
+from edge.manifest import State as StateRow
 from edge.recipes import RECIPES
 
 REFERENCE = "onnx", "float32"
@@ -92,7 +93,7 @@ def _judged(bundle: Bundle, referee: Referee) -> list[Executable]:
 
 def _verdicts(ours: Backend, theirs: Backend) -> Iterator[Verdict]:
     bundle, recipe = ours.bundle, RECIPES[ours.executable.recipe]
-    tables = (*bundle.manifest.outputs, *bundle.manifest.states)
+    tables: list[Output | StateRow] = [*bundle.manifest.outputs, *bundle.manifest.states]
     sizes = [*(1 for _ in bundle.manifest.outputs), *(state.size for state in bundle.manifest.states)]
     worst, low, high = (np.zeros(sum(sizes)) for _ in range(3))
     steps = 0
