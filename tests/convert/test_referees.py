@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from convert.referees.base import Referee
 from convert.referees.by_tensorflow import OPERATORS
 from edge.bundle import Bundle, write_bundle
 from edge.cli import group
-from edge.errors import BundleError, CheckFailed, ProjectError
+from edge.errors import BundleError, CheckFailed, MissingExtra, ProjectError
 from tests.convert.test_road import EIGHTEEN
 from tests.support.roads import Road
 
@@ -129,3 +130,11 @@ def test_an_unknown_referee_or_a_bundle_without_a_step_graph_says_what_to_do(roa
     half = write_bundle(tmp_path / "half.edge", replace(road.bundle.manifest, executables=kept), members)
     found = judged(half.path).exception
     assert isinstance(found, BundleError) and "holds no onnx/float32" in str(found)
+
+
+def test_without_tensorflow_its_extra_is_named(referee: Referee, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Tanh", ["x"], ["y"])], "g", [x], [y])
+    with pytest.raises(MissingExtra, match=r"pip install 'edgestep\[tensorflow\]'"):
+        referee.emit(helper.make_model(graph).SerializeToString())
