@@ -13,6 +13,7 @@ from edge.spec import Project, PruneSpec, overridden
 from edge.talk import note, progress
 from train.build import build_family, build_task
 from train.checkpoint import Checkpoint, fingerprint, histories_sha256, weights_of
+from train.data.calibration import calibration
 from train.data.gather import check_apart, gather, gather_test
 from train.data.history import History
 from train.data.split import Split, check_later, split
@@ -75,7 +76,8 @@ def _finish(folder: Path, parts: Split, fitted: Fitted) -> Run:
     report["histories"] = histories_sha256([*parts.train, *parts.validation, *parts.test])
     if fitted.before is not None:
         report["pruned"] = pruned_report(fitted.before, fitted, parts, judged[project.model.family])
-    run = Run(project, fitted.predictor, parts.test, report)
+    kept = calibration([*parts.train, *parts.validation])
+    run = Run(project, fitted.predictor, parts.test, kept, report)
     predictions = predict(fitted.predictor, parts.test)
     beside = {
         REPORT_TEXT: render_report(report).encode() + b"\n",

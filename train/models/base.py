@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -70,6 +71,11 @@ class Family(nn.Module, ABC):
     @abstractmethod
     def init_state(self, batch: int) -> tuple[Tensor, ...]:
         """The state before the first reading, each [batch, …]; may be learned."""
+
+    @property
+    def state_bounds(self) -> Mapping[str, float]:
+        """State -> the largest magnitude it can ever have, where it has one by construction; int8 files rely on it."""
+        return {}
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:

@@ -51,6 +51,11 @@ class GRU(Family):
         """`h0` … one a layer."""
         return tuple(f"h{layer}" for layer in range(self.options.layers))
 
+    @property
+    def state_bounds(self) -> dict[str, float]:
+        """1: a state is a mixture of its predecessor and a tanh, and begins at zero."""
+        return dict.fromkeys(self.state_names, 1.0)
+
     def init_state(self, batch: int) -> tuple[Tensor, ...]:
         """Zeros [batch, hidden] a layer."""
         return tuple(torch.zeros(batch, self.options.hidden) for _ in range(self.options.layers))
