@@ -11,7 +11,7 @@ import time
 import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +141,10 @@ def weights_of(model: nn.Module) -> bytes:
 def histories_sha256(histories: Sequence[History]) -> str:
     """One sum over everything a model could learn from these histories."""
     digest = hashlib.sha256()
-    for h in histories:
-        digest.update(json.dumps([h.machine, h.life, h.failed, h.left, len(h)]).encode())
-        digest.update(np.ascontiguousarray(h.x).tobytes())
-        digest.update(np.ascontiguousarray(h.ts).tobytes())
+    for history in histories:
+        for fact in fields(history):
+            value = getattr(history, fact.name)
+            array = isinstance(value, np.ndarray)
+            digest.update(json.dumps([fact.name, list(value.shape) if array else value]).encode())
+            digest.update(np.ascontiguousarray(value).tobytes() if array else b"")
     return digest.hexdigest()

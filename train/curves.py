@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from train.picture import GRID, INK, MODEL, MUTED, OTHERS
+from train.picture import GRID, INK, LOWEST, MODEL, MUTED, OTHERS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,9 +61,9 @@ def _curve(
     every = [value for course in courses for value in course[key]]
     if min(every) > 0 and max(every) > LOG * min(every):
         axes.set_yscale("log")
+        axes.margins(y=0.12)
     else:
-        axes.set_ylim(bottom=0)
-    axes.margins(y=0.12)
+        axes.set_ylim(min(0.0, 1.12 * min(every)), max(1.12 * max(every), LOWEST))
     axes.set_xlim(0, ends[-1] + 1)
     axes.set_xlabel("epoch")
     axes.grid(color=GRID, linewidth=0.7)

@@ -31,8 +31,8 @@ def _draw(drawing: Drawing, report: dict[str, Any], rows: Sequence[dict[str, Any
     _times(times, rows, colours)
     _bars(memory, [row["resident_mb"] for row in rows], colours, "{:.0f}")
     _bars(size, [row["bytes"] / 1024 for row in rows], colours, "{:.1f}")
-    memory.set_xlabel("memory of a fresh process (MiB)")
-    size.set_xlabel("size of the file (KiB)")
+    memory.set_xlabel("MiB of a fresh process")
+    size.set_xlabel("KiB of the file")
     titled(times, "Time of a step")
     titled(memory, "Memory")
     titled(size, "Size")
@@ -53,6 +53,8 @@ def _draw(drawing: Drawing, report: dict[str, Any], rows: Sequence[dict[str, Any
 
 def _times(axes: Axes, rows: Sequence[dict[str, Any]], colours: Sequence[str]) -> None:
     """Median with the span of the middle 80 % of the steps (thick) and up to the slowest hundredth (thin)."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     for at, (row, colour) in enumerate(zip(rows, colours, strict=True)):
         axes.plot([row["p10_us"], row["p99_us"]], [at, at], color=colour, linewidth=1.2)
         axes.plot(
@@ -60,7 +62,7 @@ def _times(axes: Axes, rows: Sequence[dict[str, Any]], colours: Sequence[str]) -
         )
         axes.plot([row["median_us"]], [at], "o", color=colour, markersize=7)
         axes.annotate(
-            f"{row['median_us']:.2f}",
+            f"{row['median_us']:.3g}",
             (row["median_us"], at),
             xytext=(0, 8),
             textcoords="offset points",
@@ -71,6 +73,8 @@ def _times(axes: Axes, rows: Sequence[dict[str, Any]], colours: Sequence[str]) -
     least, most = min(row["p10_us"] for row in rows), max(row["p99_us"] for row in rows)
     if least > 0 and most > WIDE * least:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlim(least / ROOM, most * ROOM)
     else:

@@ -55,6 +55,7 @@ def prune(
     project, family, task, scaler = predictor.project, predictor.family, predictor.task, predictor.scaler
     training, validation = task.taught(training), task.taught(validation)
     seed = project.train.seed if seed is None else seed
+    training, validation = task.taught(training), task.taught(validation)
     courses = list(whole.courses)
     spec = project.prune if spec is None else spec
     project = replace(project, prune=spec)
@@ -203,10 +204,12 @@ def render_pruned(pruned: dict[str, Any]) -> str:
     """The report of a pruning as one sentence."""
     before, after, change = pruned["before"], pruned["after"], pruned["change"]
     share = 100 * after["weights"] / before["weights"]
+    interval = f"95 % interval {change['low']:+.3g} to {change['high']:+.3g}"
+    unit = f" {change['unit']}" if change["unit"] else ""
     return (
         f"pruned: {pruned['key']} {before['width']} -> {after['width']}, weights {before['weights']} -> "
-        f"{after['weights']} ({share:.0f} %); {change['name']} {before['error']:.2f} -> {after['error']:.2f} "
-        f"{change['unit']} (change {change['value']:+.2f}, 95 % interval {change['low']:+.2f} to {change['high']:+.2f})"
+        f"{after['weights']} ({share:.0f} %); {change['name']} {before['error']:.4g} -> {after['error']:.4g}{unit} "
+        f"(change {change['value']:+.3g}, {interval})"
     )
 
 

@@ -23,6 +23,7 @@ def report_of(project: Project, fitted: Fitted, parts: Split, judged: dict[str, 
         "weights": sum(p.numel() for p in family.parameters()),
         "seed": project.train.seed,
         "judged_at": task.said(parts.test),
+        "split": project.train.split,
         "notes": list(task.notes),
         "machines": {name: len(machines(getattr(parts, name))) for name in ("train", "validation", "test")},
         "fit": {
@@ -35,7 +36,7 @@ def report_of(project: Project, fitted: Fitted, parts: Split, judged: dict[str, 
         "unit": task.outputs[0][1],
         "headline": task.headline,
         "models": {name: of.plain() for name, of in judged.items()},
-        "verdict": verdict({name: of.headline for name, of in judged.items()}),
+        "verdict": task.silence or verdict({name: of.headline for name, of in judged.items()}),
     }
 
 
@@ -66,8 +67,10 @@ def facts(report: dict[str, Any]) -> list[str]:
     count, fit = report["machines"], report["fit"]
     courses = len(fit["courses"])
     best = f"best {fit['best_epoch']}" if courses == 1 else f"{courses} courses, best {fit['best_epoch']} of the last"
+    same = ", the same ones at later readings" if report["split"] == "time" else ""
     return [
-        f"{count['train']} machines taught, {count['validation']} told when to stop, {count['test']} were held out",
+        f"{count['train']} machines taught, {count['validation']} told when to stop, "
+        f"{count['test']} were held out{same}",
         f"judged at {report['judged_at']}",
         *report["notes"],
         f"{fit['epochs']} epochs ({best}), {fit['cpu_seconds']:.0f} CPU seconds",

@@ -32,14 +32,14 @@ def page(run: Run, predictions: Sequence[Array], judged: dict[str, Judged]) -> s
     task, courses = run.predictor.task, run.report["fit"]["courses"]
     error = f"validation error ({task.exam_unit})" if task.exam_unit else "validation error"
     found = Picture(
-        "On machines it never saw",
+        "Predictions against the truth",
         svg(lambda drawing: task.draw(drawing, run.heldout, predictions, judged), "predictions against truth"),
         f"Judged at {run.report['judged_at']}. Bars: 95 % bootstrap interval over machines.",
     )
     learnt = Picture(
         "How it learnt",
         svg(lambda drawing: draw_curves(drawing, courses, error), "loss and validation error by epoch", height=3.4),
-        "Validation machines taught nothing: they chose the epoch whose weights were kept (dot; dotted on the left).",
+        "Validation histories taught nothing: they chose the epoch whose weights were kept (dot; dotted on the left).",
     )
     return render_html(run.report, [found, learnt], json.dumps(flat(run.project), indent=1, ensure_ascii=False))
 
@@ -63,7 +63,7 @@ def render_html(report: dict[str, Any], pictures: Sequence[Picture], project: st
 {drawn}
 <h2>Beside honest baselines</h2>
 <div class="wide">{_table(report)}</div>
-<p class="note">In brackets: 95 % bootstrap interval over machines. The machines judged here taught nothing.</p>
+<p class="note">In brackets: 95 % bootstrap interval over machines. What is judged here taught nothing.</p>
 <h2>How it was fitted</h2>
 <ul>{said}</ul>
 <details><summary>The project, with every default</summary><pre>{escape(project)}</pre></details>

@@ -21,8 +21,8 @@ def prune(
     """Cut a share of the units out of the model in RUN (a folder `edge train` wrote) and fit what remains.
 
     Whole units go, the least important first, in steps with fitting behind each (keys `steps`, `epochs` and
-    `last_epochs` of [prune]), so the new run is smaller and faster in every file and on every device. The histories of
-    the project are read again; the same machines teach, and the same are held out.
+    `last_epochs` of [prune]), so the new run is smaller in every exported file. The histories of the project are read
+    again; the same machines teach, and the same are held out.
     """
     import json
     from dataclasses import replace

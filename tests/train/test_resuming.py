@@ -14,7 +14,7 @@ import torch
 
 from edge.errors import DataError
 from edge.spec import load_project
-from tests.support.pumps import write_pumps
+from tests.support.pumps import edge, write_pumps
 from train import checkpoint as module
 from train.checkpoint import Checkpoint, fingerprint
 from train.fit import Fitted, fit
@@ -32,22 +32,22 @@ def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return tmp_path
 
 
-def train(folder: Path, run: str, *options: str) -> subprocess.Popen[str]:
-    command = [*EDGE, "train", "pump.toml", "-o", f"runs/{run}", *PRUNED, *options]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def asked(folder: Path, run: str, *options: str) -> list[str]:
+    """The command that trains."""
+    return ["train", str(folder / "pump.toml"), "-o", str(folder / "runs" / run), *PRUNED, *options]
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Exit status and talk."""
-    _, talk = process.communicate(timeout=120)
-    return process.returncode, talk
-
-
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    until = time.monotonic() + 60
-    while not path.exists():
+def killed(folder: Path, run: str) -> None:
+    """A training killed as soon as it has written anything down."""
+    mark = folder / "runs" / f".{run}.resume"
+    process = subprocess.Popen([*EDGE, *asked(folder, run)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 120
+    while not mark.exists():
         assert process.poll() is None and time.monotonic() < until, process.communicate()
-        time.sleep(0.01)
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGKILL
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -60,27 +60,32 @@ def left(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("folder", ["gru"], indirect=True)
-def test_a_killed_training_goes_on_and_ends_with_the_very_weights_of_one_that_was_not(folder: Path) -> None:
-    whole = train(folder, "whole")
-    mark = folder / "runs" / ".cut.resume"
-    cut = train(folder, "cut")
-    wait_for(mark, cut)
-    cut.send_signal(signal.SIGKILL)
-    assert ended(cut)[0] == -signal.SIGKILL and left(folder)[0] == ".cut.resume"
-    before = mark.stat().st_mtime_ns
-    again = train(folder, "cut")
-    while mark.exists() and mark.stat().st_mtime_ns == before and again.poll() is None:
-        time.sleep(0.01)
-    again.send_signal(signal.SIGINT)
-    status, talk = ended(again)
-    assert "resuming `runs/cut`, interrupted behind epoch" in talk and "--fresh starts anew" in talk
-    if status:  # it may have been faster than the signal
-        assert status == 130 and "the same command goes on from there" in talk
-        assert ended(train(folder, "cut"))[0] == 0
-    assert ended(whole)[0] == 0
+def test_a_killed_training_goes_on_and_ends_with_the_very_weights_of_one_that_was_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed(folder, "cut")
+    assert left(folder) == [".cut.resume"]
+    assert edge(monkeypatch, *asked(folder, "cut")) == 0
+    talk = capsys.readouterr().err
+    assert "runs/cut`, interrupted behind epoch" in talk and "--fresh starts anew" in talk
+    assert edge(monkeypatch, *asked(folder, "whole")) == 0
+    assert "resuming" not in capsys.readouterr().err
     first, second = weights(folder / "runs" / "whole"), weights(folder / "runs" / "cut")
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
     assert left(folder) == ["cut", "whole"]
+
+
+@pytest.mark.parametrize("folder", ["gru"], indirect=True)
+def test_who_presses_control_c_hears_that_it_goes_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = load_project(folder / "pump.toml")
+    parts = prepare(project)
+    mark = fingerprint(project, parts.train, parts.validation)
+    with pytest.raises(Interrupted):
+        course(folder, Checkpoint(folder / ".a.resume", mark), 8)
+    with pytest.raises(KeyboardInterrupt), resuming(folder / "a", project, parts, b"", fresh=False):
+        raise KeyboardInterrupt
+    assert "6 epochs are kept; the same command goes on from there" in capsys.readouterr().err
+    assert (folder / ".a.resume").exists()
 
 
 class Interrupted(Exception):
@@ -100,8 +105,8 @@ def course(folder: Path, checkpoint: Checkpoint | None, stop: int | None = None)
         if seen == stop:
             raise Interrupted
 
-    asked = (parts.train, parts.validation)
-    return prune(fit(project, *asked, told=told, checkpoint=checkpoint), *asked, told=told, checkpoint=checkpoint)
+    given = (parts.train, parts.validation)
+    return prune(fit(project, *given, told=told, checkpoint=checkpoint), *given, told=told, checkpoint=checkpoint)
 
 
 @pytest.mark.parametrize("stop", [1, 3, 6, 7, 8, 10])
@@ -135,19 +140,25 @@ def test_a_changed_project_or_history_never_resumes(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["gru"], indirect=True)
 @pytest.mark.parametrize(
-    ("content", "options", "says"),
+    ("options", "says"),
     [
-        (b"no checkpoint", (), "interrupted under another project, other histories or another version; starting anew"),
-        (b"no checkpoint", ("--fresh",), ""),
+        ((), "interrupted under another project, other histories or another version; starting anew"),
+        (("--fresh",), ""),
     ],
 )
 def test_a_checkpoint_of_something_else_is_told_of_and_replaced(
-    folder: Path, content: bytes, options: tuple[str, ...], says: str
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    says: str,
 ) -> None:
     (folder / "runs").mkdir()
-    (folder / "runs" / ".a.resume").write_bytes(content)
-    status, talk = ended(train(folder, "a", "--set", "train.epochs=2", "--set", "prune.amount=0", *options))
-    assert status == 0 and says in talk and left(folder) == ["a"] and ("anew" in talk) == bool(says)
+    (folder / "runs" / ".a.resume").write_bytes(b"no checkpoint")
+    short = ("--set", "train.epochs=2", "--set", "prune.amount=0")
+    assert edge(monkeypatch, *asked(folder, "a", *short, *options)) == 0
+    talk = capsys.readouterr().err
+    assert says in talk and left(folder) == ["a"] and ("anew" in talk) == bool(says)
 
 
 @pytest.mark.parametrize("folder", ["gru"], indirect=True)
