@@ -211,7 +211,7 @@ def _without_infinities(value: Any) -> Any:
 
 def load_project(path: Path, overrides: Iterable[str] = ()) -> Project:
     """The project file at `path`, with `key=value` overrides (`model.hidden=64`; values are TOML, bare words text).
-    Another `model.family` or `task.kind` leaves the keys of the former behind.
+    Another `model.family` or `task.kind` leaves the keys of the former behind, and the levels of its alarm.
 
     Paths in `[data]` come back with variables expanded and relative to the file's folder. Raises ProjectError.
     """
@@ -260,6 +260,7 @@ def _override(table: dict[str, Any], override: str) -> None:
         value: Any = tomllib.loads(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:
         value = text
+    top = table
     *path, last = key.strip().split(".")
     for part in path:
         table = table.setdefault(part, {})
@@ -267,6 +268,9 @@ def _override(table: dict[str, Any], override: str) -> None:
             raise ProjectError(f"--set {override}: `{part}` is not a table")
     if len(path) == 1 and _OPEN.get(path[0]) == last and table.get(last) != value:
         table.clear()  # the other keys belonged to the former family or task
+        if last == "kind":  # and so did the levels of its alarm
+            alarm = top.get("alarm")
+            top["alarm"] = {k: v for k, v in (alarm if isinstance(alarm, dict) else {}).items() if k == "hold_readings"}
     table[last] = value
 
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from edge.errors import DataError
 from edge.spec import Project
-from train.build import build_predictor
+from train.build import build_predictor, build_task
 from train.data.batches import epoch, lessons, pad
 from train.data.history import History
 from train.data.scale import Scaler
@@ -82,6 +82,8 @@ def _fit(
     course: Course,
     told: Told,
 ) -> Fitted:
+    task = build_task(project)
+    training, validation = task.taught(training), task.taught(validation)
     spec = project.train
     started = time.process_time()
     torch.manual_seed(seed)

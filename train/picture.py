@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.spec import Project
+from edge.spec import AlarmSpec, Project
 from train.data.history import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
+    from matplotlib.figure import SubFigure
 
-    from train.evaluate import Judged
+    from train.evaluate import Figure, Judged
     from train.tasks.base import Array, Task
 
 INK, MUTED, GRID = "#1f2430", "#6b7280", "#e5e7eb"
@@ -135,3 +136,80 @@ def by_history(axes: Axes, judged: dict[str, Judged]) -> None:
 def titled(axes: Axes, text: str) -> None:
     """A panel's title: one sentence, at its left."""
     axes.set_title(text, loc="left", fontsize=11, fontweight="bold", pad=10)
+
+
+def levels(axes: Axes, alarm: AlarmSpec) -> None:
+    """The levels of an alarm that is raised above one, as lines across a panel."""
+    if alarm.raise_above is not None:
+        axes.axhline(alarm.raise_above, color=INK, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
+        axes.annotate(
+            "alarm", (1, alarm.raise_above), xycoords=("axes fraction", "data"), xytext=(-3, 3),
+            textcoords="offset points", ha="right", color=INK, fontsize=9,
+        )  # fmt: skip
+    if alarm.clear_below is not None:
+        axes.axhline(alarm.clear_below, color=MUTED, linewidth=1, linestyle=(0, (1, 2)), zorder=1)
+
+
+def precision_over_recall(axes: Axes, figures: dict[str, Figure]) -> None:
+    """Precision over recall of each model, from the figure of its average precision."""
+    from train.tasks.measure import precision_recall
+
+    colours = dict(zip(figures, (MODEL, *OTHERS), strict=False))
+    for i, (name, figure) in enumerate(figures.items()):
+        precision, recall, _ = precision_recall(figure.sums.sum(0))
+        width = 2.2 if i == 0 else 1.3
+        axes.plot(recall, precision, color=colours.get(name, MUTED), linewidth=width, zorder=3 - (i > 0),
+                  label=f"{name} {figure.value:.2f}")  # fmt: skip
+    axes.set(xlim=(0, 1.01), ylim=(0, 1.04), xlabel="share of the last readings found (recall)")
+    axes.set_ylabel("share of those found that are right (precision)")
+    titled(axes, "What finding more costs; area in the legend")
+    axes.grid(color=GRID, linewidth=0.7)
+    axes.legend(frameon=False, loc="lower left")
+
+
+RECORDS = 5
+"""Records shown at most."""
+
+
+def records(
+    drawing: SubFigure,
+    shown: Sequence[tuple[str, NDArray[np.float32], NDArray[np.bool_]]],
+    alarm: AlarmSpec,
+    what: str,
+) -> None:
+    """A score of a few records over time, (name, values [T], faulty [T]) each, with what is known of faults."""
+    panels = drawing.subplots(min(len(shown), RECORDS), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (name, values, faulty) in zip(panels, shown, strict=False):
+        at = np.arange(len(values))
+        axes.fill_between(at, 0, 1, where=faulty, transform=axes.get_xaxis_transform(), color=OTHERS[0], alpha=0.16,
+                          linewidth=0)  # fmt: skip
+        axes.plot(at, values, color=MODEL, linewidth=1.3)
+        levels(axes, alarm)
+        axes.set_ylim(0, max(2.0, float(values.max())) * 1.08)
+        axes.set_ylabel(name, rotation=0, ha="right", va="center")
+        axes.grid(color=GRID, linewidth=0.7)
+    panels[-1].set_xlabel("reading")
+    titled(panels[0], f"{what}; shaded where a fault is known")
+
+
+def rates(drawing: SubFigure, judged: dict[str, Judged], keys: Sequence[str]) -> None:
+    """Shares, with intervals: a group of bars a measure, a bar a model."""
+    axes = drawing.subplots()
+    colours = dict(zip(judged, (MODEL, *OTHERS), strict=False))
+    places = np.arange(len(keys), dtype=float)
+    height = 0.8 / len(judged)
+    for i, (name, of) in enumerate(judged.items()):
+        figures = [of.figures[key] for key in keys]
+        values = np.nan_to_num(np.array([f.value for f in figures]))
+        reach: Any = np.abs(np.nan_to_num(np.array([f.interval for f in figures])).T - values)
+        axes.barh(places + i * height, values, height * 0.9, xerr=reach, color=colours.get(name, MUTED), label=name,
+                  error_kw={"ecolor": INK, "elinewidth": 1.0})  # fmt: skip
+    named = next(iter(judged.values())).figures
+    axes.set_yticks(
+        places + 0.4 - height / 2, [named[key].measure.name.replace(" readings", "\nreadings") for key in keys]
+    )
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 1), xlabel="share, with 95 % interval over machines")
+    titled(axes, "What each gets wrong")
+    axes.grid(axis="x", color=GRID, linewidth=0.7)
+    axes.legend(frameon=False, loc="lower right")

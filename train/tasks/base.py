@@ -132,6 +132,10 @@ class Task(ABC):
         """`project` with the alarm this task decides by: what travels to the device."""
         return replace(project, alarm=self.alarm)
 
+    def taught(self, histories: Sequence[History]) -> list[History]:
+        """What of these histories may be learnt from."""
+        return list(histories)
+
     @abstractmethod
     def labels(self, history: History) -> Labels:
         """The labels of one life."""
