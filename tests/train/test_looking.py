@@ -248,7 +248,7 @@ def test_the_verb_writes_explains_and_never_replaces_unasked(
     fleet(tmp_path / "history" / "north.csv", 12)
     assert edge(monkeypatch, "init", "--from", "history/north.csv") == 0
     told = capsys.readouterr()
-    assert told.out == "north.toml\n" and "temp_degC" not in told.err and "12 machines ran to failure" in told.err
+    assert told.out == "north.toml\n" and "temp_degC" not in told.err and "12 lives ended in a failure" in told.err
     assert load_project(Path("north.toml")).data.path == "history/north.csv"
     assert edge(monkeypatch, "init", "--from", "history/north.csv") == 2
     assert "--force" in capsys.readouterr().err

@@ -25,7 +25,10 @@ ROWS = 400_000
 """Rows that are looked at, over all files."""
 
 RUL_FAILURES, FAILURE_FAILURES = 10, 3
-"""Machines that failed: from so many on their remaining life can be learnt, and whether they fail soon."""
+"""Failures: from so many on the remaining life can be learnt, and whether a machine fails soon."""
+
+GROUPS = 3
+"""Who teaches, who tells when to stop, who judges: as many machines (or lives of one) are needed."""
 
 NICE_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
 """Periods that people choose."""
@@ -270,21 +273,21 @@ def _purpose(made: Draft, machines: Mapping[str, Sequence[Record]]) -> None:
     made.life = float(np.median(lengths)) if lengths else 0.0
     shortest = min([shortest, *lengths])
     made.warm_up = max(1, min(10, shortest // 5))
-    failed = len(ended)
-    if failed >= RUL_FAILURES:
-        made.kind, why = "rul", f"{failed} machines ran to failure"
-    elif failed >= FAILURE_FAILURES:
-        made.kind, why = "failure", f"{failed} machines ran to failure: too few to learn how long they last"
+    failed = len(lengths)
+    alone = len(ended) < GROUPS <= max(map(len, ended.values()), default=0)
+    enough = failed if len(ended) >= GROUPS or alone else 0
+    ends = f"{failed or 'no'} {'life' if failed < 2 else 'lives'} ended in a failure"
+    if enough >= RUL_FAILURES:
+        made.kind, why = "rul", ends
+    elif enough >= FAILURE_FAILURES:
+        made.kind, why = "failure", f"{ends}: too few to learn how long they last"
     else:
-        made.kind, why = (
-            "anomaly",
-            f"{failed or 'no'} machine{'s' * (failed != 1)} ran to failure: learn what is normal",
-        )
+        made.kind, why = "anomaly", f"{ends}: learn what is normal"
     made.reasons.append(("task", made.kind, why))
-    groups = 3
-    if (failed if made.kind != "anomaly" else len(machines)) < groups:
+    if (alone and made.kind != "anomaly") or (len(machines) < GROUPS and made.kind == "anomaly"):
         made.split = "time"
-        made.reasons.append(("split", "time", "too few machines to hold one back: the last readings judge"))
+        what = "readings" if made.kind == "anomaly" else "lives"
+        made.reasons.append(("split", "time", f"too few machines to hold one back: the last {what} judge"))
     made.hidden = 16 if readings < 5000 else 32 if readings < 300_000 else 64
     made.epochs = 120 if readings <= 100_000 else 60 if readings <= 500_000 else 30
     made.reasons.append(("model", f"gru, hidden = {made.hidden}", f"{readings} readings"))

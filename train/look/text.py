@@ -113,13 +113,17 @@ def _task(draft: Draft) -> str:
     if draft.kind == "rul":
         lines.append(f"cap = {cap_of(draft.life)}  # readings: beyond so many a machine says nothing about its end")
         lines.append('unit = "readings"')
+    if draft.kind == "failure":
+        lines.append(f"horizon = {max(2, round(0.15 * draft.life))}  # readings: will it fail within so many?")
+        lines.append('unit = "readings"')
     return "\n".join(lines)
 
 
 def _train(draft: Draft) -> str:
     lines = ["[train]", f"epochs = {draft.epochs}"]
     if draft.split == "time":
-        lines.append('split = "time"  # the last readings judge, since there are too few machines to hold one back:')
+        what = "readings" if draft.kind == "anomaly" else "lives"
+        lines.append(f'split = "time"  # the last {what} judge, since there are too few machines to hold one back:')
         lines.append("# it says how the model does on these machines later, nothing about other machines")
     return "\n".join(lines)
 
