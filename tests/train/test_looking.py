@@ -18,7 +18,8 @@ from edge.cli import main
 from edge.errors import DataError, ProjectError
 from edge.spec import Project, load_project
 from train.data.gather import gather
-from train.look.draft import Draft, draft
+from train.look.draft import draft
+from train.look.made import Draft
 from train.look.roles import Wishes
 from train.look.text import cap_of, project_text
 
