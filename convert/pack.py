@@ -65,7 +65,7 @@ def convert(run: Run, path: Path, targets: Sequence[str] = (), recipes: Sequence
         for executable in executables:
             backend = backend_for(unproven, executable)
             size = len(members[executable.path])
-            row, outputs = certify(backend, executable, size, reference, streams, draft.outputs[0])
+            row, outputs = certify(backend, executable, size, reference, streams, draft.outputs)
             rows.append(row)
             for name, values in outputs.items():
                 recorded[name][executable.key] = values

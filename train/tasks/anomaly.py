@@ -37,7 +37,7 @@ class AnomalyOptions(TaskOptions):
     """
 
     false_alarms: float = 0.01
-    smooth_readings: float = 50.0
+    smooth_readings: float = 20.0
     suspect_readings: int = 0
     highest: float = 10.0
     unit: str = "readings"

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from train.tasks.tail import Tail
 
-CLIP = 6.0
+CLIP = 3.0
 """Residuals and scaled readings count up to so many deviations: one wild value must not cost a machine its memory."""
 
-SQUARE = 16.0
+SQUARE = 9.0
 """And their squares up to so many variances."""
 
 QUIET = 0.1
