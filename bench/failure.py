@@ -76,7 +76,7 @@ def _crossed(project: Project, lives: Sequence[History], count: int) -> dict[str
     task = build_task(project)
     fits: dict[str, dict[str, Predict]] = {name: {} for name in (project.model.family, *task.baselines)}
     for fold, (others, held) in enumerate(folds(lives, count, FOLD_SEED)):
-        note(f"{project.data.path.rpartition('/')[2]}, fold {fold + 1} of {count}")
+        note(f"{str(project.data.path).rpartition('/')[2]}, fold {fold + 1} of {count}")
         parts = split(others, project, held)
         fitted = fit_with_progress(project, parts, project.train.seed + fold).predictor
         models: dict[str, Predict] = {project.model.family: lambda h, by=fitted: predict(by, h)}  # type: ignore[misc]

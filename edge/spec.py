@@ -91,7 +91,8 @@ class ModelSpec:
 class TrainSpec:
     """How a model is fitted. `mid_life` of the sequences begin at a random reading.
 
-    Shares are of machines; with `split = "time"` they are of each machine's readings, the last ones held out.
+    Shares are of machines; with `split = "time"` they are of each machine's readings, the last ones held out (of its
+    lives, where the task learns from whole lives).
     """
 
     seed: int = 0

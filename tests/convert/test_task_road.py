@@ -20,7 +20,7 @@ from device.prediction import Prediction
 from device.runtime import Runtime
 from edge.bundle import Bundle
 from edge.cli import group
-from edge.readers.base import by_machine
+from edge.readers.assemble import Plan, assemble
 from edge.readers.csv_text import CsvReader
 from edge.recipes import RECIPES
 from edge.spec import load_project
@@ -94,7 +94,8 @@ def test_the_daemons_runtime_says_byte_for_byte_what_score_says(road: Road) -> N
     runtime = Runtime(road.bundle, kind(road.bundle, executable))
     said = []
     project = road.bundle.manifest.project
-    for record in by_machine(CsvReader(), [path], project.data, project.channels):
+    machines = assemble(CsvReader(), [path], Plan.of(project), labelled=False).machines
+    for record in (record for records in machines.values() for record in records):
         answer = runtime.feed(record.machine, record.ts, record.values)
         assert isinstance(answer, Prediction)
         said.append(encode(answer))

@@ -240,3 +240,42 @@ def test_marks_of_anomalies_are_read_and_none_is_not_the_same_as_healthy(tmp_pat
     (tmp_path / "a.csv").write_text("pump,ts,bad,temp,flow\np1,0,maybe,20,1\n")
     with pytest.raises(DataError, match=r"line 2: column `bad` holds `maybe`"):
         gather(project(tmp_path / "a.csv", data={**data, "anomaly": "bad"}))
+
+
+def test_a_mask_says_which_values_were_really_there_and_dt_how_long_ago(tmp_path: Path) -> None:
+    found = gathered(tmp_path, ["p1,0,0,20,", "p1,1,0,,1", "p1,3,0,999,2", "p1,4,0,21,3"]).histories[0]
+    assert found.mask.tolist() == [[True, False], [False, True], [False, True], [True, True]]
+    assert found.dt.tolist() == [0, 1, 2, 1]
+    assert found.window(1, 3).mask.tolist() == found.mask[1:3].tolist()
+
+
+def test_a_sensor_that_stands_still_is_named_and_a_few_valued_one_is_not(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(20, 1, (4, 200)).round(3)
+    noise[2, 100:180] = 20.5
+    rows = [f"p{m},{t},0,{noise[m, t]},{t // 120}" for m in range(4) for t in range(200)]
+    notes = gathered(tmp_path, rows).notes
+    assert [n for n in notes if "stuck" in n] == [
+        "machine `p2`: `temp` shows the same value 80 times in a row (40 % of the record); is the sensor stuck?"
+    ]
+
+
+def test_a_warm_up_that_no_life_reaches_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"`timing\.warm_up_readings` is 5, but the longest life .* has 3 readings"):
+        gathered(tmp_path, ["p1,0,0,20,1", "p1,1,0,21,2", "p1,2,0,22,3"], timing={"warm_up_readings": 5})
+
+
+def test_a_failure_column_that_is_always_true_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="column `failed` is true in every row"):
+        gathered(tmp_path, ["p1,0,1,20,1", "p1,1,1,21,2", "p1,2,1,22,3"])
+
+
+def test_a_reading_from_the_future_is_left_out_and_named(tmp_path: Path) -> None:
+    found = gathered(tmp_path, ["p1,0,0,20,1", "p1,1,0,21,2", "p1,2,0,22,3", "p1,2090-05-01,0,22,3"])
+    assert len(found.histories[0]) == 3 and any("future" in n and "line 5" in n for n in found.notes)
+
+
+def test_without_any_mark_nothing_is_known_of_anomalies(tmp_path: Path) -> None:
+    rows = ["p1,0,0,20,1", "p1,1,0,21,2"]
+    found = gathered(tmp_path, rows, data={"anomaly": "fault"})
+    assert found.histories[0].anomalous is None and any("`fault` (data.anomaly)" in n for n in found.notes)

@@ -18,7 +18,8 @@ from edge.cli import main
 from edge.errors import DataError, ProjectError
 from edge.spec import Project, load_project
 from train.data.gather import gather
-from train.look.draft import Draft, draft
+from train.look.draft import draft
+from train.look.made import Draft
 from train.look.roles import Wishes
 from train.look.text import cap_of, project_text
 
@@ -248,7 +249,7 @@ def test_the_verb_writes_explains_and_never_replaces_unasked(
     fleet(tmp_path / "history" / "north.csv", 12)
     assert edge(monkeypatch, "init", "--from", "history/north.csv") == 0
     told = capsys.readouterr()
-    assert told.out == "north.toml\n" and "temp_degC" not in told.err and "12 machines ran to failure" in told.err
+    assert told.out == "north.toml\n" and "temp_degC" not in told.err and "12 lives ended in a failure" in told.err
     assert load_project(Path("north.toml")).data.path == "history/north.csv"
     assert edge(monkeypatch, "init", "--from", "history/north.csv") == 2
     assert "--force" in capsys.readouterr().err

@@ -127,3 +127,26 @@ def test_scaling_is_finite_whatever_the_load(loads: list[float], count: int) -> 
     assert torch.isfinite(scaler(torch.from_numpy(outside))).all()
     share = scaler.membership(torch.from_numpy(outside))
     np.testing.assert_allclose(share.sum(-1), 1, atol=1e-5)
+
+
+def test_held_values_neither_move_the_mean_nor_shrink_the_deviation() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(10, 2, (400, 2)).astype(np.float32)
+    mask = np.ones((400, 2), np.bool_)
+    held, mask[50:350, 0] = x.copy(), False
+    held[50:350, 0] = x[49, 0]
+    one = History("m", 0, np.arange(400.0), held, True, 0.0, mask=mask)
+    scaler = Scaler.fit([one], project())
+    present = x[mask[:, 0], 0].astype(np.float64)
+    np.testing.assert_allclose(scaler.mean[0], present.mean(), rtol=1e-6)
+    np.testing.assert_allclose(scaler.scale[0], 1 / present.std(), rtol=1e-6)
+
+
+def test_a_regime_that_is_held_is_the_one_that_was_last_seen() -> None:
+    x = three_regimes()
+    mask = np.ones(x.shape, np.bool_)
+    mask[1::2, 2] = False
+    held = x.copy()
+    held[1::2] = held[0::2]  # condition and sensors of the reading before
+    fitted = Scaler.fit([History("m", 0, np.arange(900.0), held, True, 0.0, mask=mask)], project(**REGIME))
+    assert len(fitted.centres) == 3

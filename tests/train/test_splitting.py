@@ -109,3 +109,28 @@ def test_cut_offs_are_inside_the_life_and_hang_on_the_machine_alone() -> None:
 
 def test_without_mid_life_a_cut_off_begins_at_the_first_reading() -> None:
     assert {c.start for c in cuts(fleet(3), 5, 1, 9, 50, False)} == {0}
+
+
+def lives(count: int, open_end: bool, machine: str = "m") -> list[History]:
+    """Lives of one machine, one behind the other; the last one may not have ended."""
+    made = []
+    for life in range(count):
+        failed = life < count - 1 or not open_end
+        ts = np.arange(20, dtype=float) + 100 * life
+        made.append(History(machine, life, ts, np.zeros((20, 1), np.float32), failed, 0.0 if failed else None))
+    return made
+
+
+@given(st.integers(4, 30), st.booleans(), st.integers(0, 3))
+def test_in_time_lives_stay_whole_and_later_ones_judge(count: int, open_end: bool, others: int) -> None:
+    histories = lives(count, open_end) + [h for m in range(others) for h in lives(2, False, f"o{m}")]
+    parts = split(histories, project(split="time"))
+    mine = [[h.life for h in part if h.machine == "m"] for part in (parts.train, parts.validation, parts.test)]
+    assert mine[0] + mine[1] + mine[2] == list(range(count)) and all(mine)
+    assert all(any(h.failed for h in part) for part in (parts.train, parts.validation, parts.test))
+    assert sum(map(len, (parts.train, parts.validation, parts.test))) == len(histories)
+
+
+def test_in_time_a_single_life_cannot_judge_itself() -> None:
+    with pytest.raises(DataError, match="not every group holds a life that ran to failure"):
+        split(lives(1, False), project(split="time"))

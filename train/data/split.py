@@ -38,8 +38,14 @@ def split(
         raise DataError("`train.test_share` is 0 and `data.test` names no file: nothing would be held back to judge by")
     shares = {"validation": spec.validation_share, "test": 0.0 if test is not None else spec.test_share}
     if spec.split == "time":
-        early, middle, late = _in_time(histories, *shares.values())
-        return Split(early, middle, late if test is None else list(test))
+        early, middle, late = (_lives_in_time if lasting else _in_time)(histories, *shares.values())
+        late = late if test is None else list(test)
+        if lasting and not all(any(h.left is not None for h in part) for part in (early, middle, late)):
+            raise DataError(
+                "cut in time, not every group holds a life that ran to failure; add lives, or histories of further "
+                'machines with train.split = "machine"'
+            )
+        return Split(early, middle, late)
     parts = _deal(histories, list(shares.values()), spec.seed)
     failed = _ended(histories)
     groups = 1 + sum(share > 0 for share in shares.values())
@@ -118,6 +124,31 @@ def _in_time(
                 if last - first > 1:
                     part.append(h.window(first, last))
             at += len(h)
+    return parts
+
+
+def _lives_in_time(
+    histories: Sequence[History], validation: float, test: float
+) -> tuple[list[History], list[History], list[History]]:
+    """The first lives of each machine, those behind them, and the last ones, whole: half a life would tell a model when
+    the other half ends. Machines with fewer than three lives only teach.
+    """
+    parts: tuple[list[History], list[History], list[History]] = ([], [], [])
+    for name in machines(histories):
+        lives: list[list[History]] = [[]]
+        for h in sorted((h for h in histories if h.machine == name), key=lambda h: float(h.ts[0])):
+            lives[-1].append(h)
+            if h.failed:
+                lives.append([])
+        lives = [life for life in lives if life]
+        # The last life may be censored; who judges needs one with an end.
+        last = max(1, round(test * len(lives))) + (not lives[-1][-1].failed) if test else 0
+        middle = max(1, round(validation * len(lives)))
+        ends = (len(lives) - middle - last, len(lives) - last, len(lives))
+        if ends[0] < 1:
+            ends = (len(lives),) * 3
+        for part, begin, end in zip(parts, (0, *ends[:-1]), ends, strict=True):
+            part.extend(h for life in lives[begin:end] for h in life)
     return parts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -18,50 +18,19 @@ from edge.readers.cells import values
 from edge.readers.resample import resample
 from edge.spec import DataSpec
 from train.look.columns import Column, Floats, column, only_rises, sentinel, unit_of
+from train.look.made import Draft, Seen
+from train.look.purpose import purpose
 from train.look.roles import Roles, Wishes, roles
 from train.look.shape import shape
 
 ROWS = 400_000
 """Rows that are looked at, over all files."""
 
-RUL_FAILURES, FAILURE_FAILURES = 10, 3
-"""Machines that failed: from so many on their remaining life can be learnt, and whether they fail soon."""
-
 NICE_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
 """Periods that people choose."""
 
-
-@dataclass(frozen=True)
-class Seen:
-    """One channel: its unit where known, and the range of nearly all of its values."""
-
-    name: str
-    unit: str
-    low: float
-    high: float
-
-
-@dataclass
-class Draft:
-    """All that a project file says, and why. `left_out`: column -> reason. `facts` are counts of what was seen."""
-
-    data: DataSpec
-    reasons: list[tuple[str, str, str]]
-    channels: list[Seen] = field(default_factory=list)
-    left_out: dict[str, str] = field(default_factory=dict)
-    facts: dict[str, int] = field(default_factory=dict)
-    period_s: float = 1.0
-    max_gap_s: float = 10.0
-    warm_up: int = 10
-    kind: str = "anomaly"
-    life: float = 0.0
-    """Median readings of a life that ended in a failure."""
-
-    hidden: int = 32
-    epochs: int = 120
-    split: str = "machine"
-    zoned: bool = True
-    counted: bool = False
+SPARSE = 0.4
+"""Share of values that readings lack, beyond which channels are taken to come at times of their own."""
 
 
 class Head:
@@ -113,7 +82,7 @@ def draft(paths: Sequence[Path], wishes: Wishes) -> Draft:
     if made.data.resample is not None:
         plan = Plan.plain(made.data, names)
         machines = {m: resample(records, made.period_s, plan.ways, plan.limits) for m, records in machines.items()}
-    _purpose(made, machines)
+    purpose(made, machines, names)
     return made
 
 
@@ -210,7 +179,7 @@ def _rhythm(made: Draft, machines: Mapping[str, Sequence[Record]]) -> None:
         )
     typical = float(np.median(gaps))
     steady = float((np.abs(gaps - typical) <= 0.1 * typical).mean())
-    apart = max(len(records) for records in machines.values()) > 1 and _sparse(machines)
+    apart = _sparse(machines)
     if steady >= 0.5 and not apart:
         made.period_s = typical
         made.reasons.append(("period", f"{typical:g} s", f"between {100 * steady:.0f} % of the readings"))
@@ -232,59 +201,11 @@ def _rhythm(made: Draft, machines: Mapping[str, Sequence[Record]]) -> None:
 
 def _sparse(machines: Mapping[str, Sequence[Record]]) -> bool:
     """Do most readings lack most channels?"""
-    some = [np.isnan(records[len(records) // 2].values).mean() for records in machines.values()]
-    every = [float(np.isnan([r.values for r in islice(records, 5000)]).mean()) for records in machines.values()]
-    return float(np.mean(every)) > 0.4 and len(some) > 0
+    lacking = [float(np.isnan([r.values for r in islice(records, 5000)]).mean()) for records in machines.values()]
+    return float(np.mean(lacking)) > SPARSE
 
 
 def _channels_a_row(machines: Mapping[str, Sequence[Record]]) -> float:
     """Rows that it takes until every channel has come once, about: the slowest channel's share of all rows."""
     present = np.mean([1 - np.isnan([r.values for r in records]).mean(0) for records in machines.values()], axis=0)
     return float(1 / max(float(np.min(present[present > 0])), 1e-3))
-
-
-def _purpose(made: Draft, machines: Mapping[str, Sequence[Record]]) -> None:
-    ended: dict[str, list[int]] = {}
-    lives, shortest = 0, 1 << 60
-    for name, records in machines.items():
-        start, before = 0, False
-        for i, record in enumerate(records):
-            if record.failed and not before:
-                ended.setdefault(name, []).append(i + 1 - start)
-                lives += 1
-            if record.failed:
-                start = i + 1
-            before = record.failed
-        if start < len(records):
-            lives += 1
-            shortest = min(shortest, len(records) - start)
-    lengths = [length for found in ended.values() for length in found]
-    readings = sum(map(len, machines.values()))
-    made.facts = {
-        "readings": readings,
-        "machines": len(machines),
-        "lives": lives,
-        "failures": len(lengths),
-        "machines that failed": len(ended),
-    }
-    made.life = float(np.median(lengths)) if lengths else 0.0
-    shortest = min([shortest, *lengths])
-    made.warm_up = max(1, min(10, shortest // 5))
-    failed = len(ended)
-    if failed >= RUL_FAILURES:
-        made.kind, why = "rul", f"{failed} machines ran to failure"
-    elif failed >= FAILURE_FAILURES:
-        made.kind, why = "failure", f"{failed} machines ran to failure: too few to learn how long they last"
-    else:
-        made.kind, why = (
-            "anomaly",
-            f"{failed or 'no'} machine{'s' * (failed != 1)} ran to failure: learn what is normal",
-        )
-    made.reasons.append(("task", made.kind, why))
-    groups = 3
-    if (failed if made.kind != "anomaly" else len(machines)) < groups:
-        made.split = "time"
-        made.reasons.append(("split", "time", "too few machines to hold one back: the last readings judge"))
-    made.hidden = 16 if readings < 5000 else 32 if readings < 300_000 else 64
-    made.epochs = 120 if readings <= 100_000 else 60 if readings <= 500_000 else 30
-    made.reasons.append(("model", f"gru, hidden = {made.hidden}", f"{readings} readings"))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.spec import DataSpec
-from train.look.draft import Draft, Seen
+from train.look.made import Draft, Seen
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -113,14 +113,21 @@ def _task(draft: Draft) -> str:
     if draft.kind == "rul":
         lines.append(f"cap = {cap_of(draft.life)}  # readings: beyond so many a machine says nothing about its end")
         lines.append('unit = "readings"')
+    if draft.kind == "failure":
+        lines.append(f"horizon = {max(2, round(0.15 * draft.life))}  # readings: will it fail within so many?")
+        lines.append('unit = "readings"')
     return "\n".join(lines)
 
 
 def _train(draft: Draft) -> str:
     lines = ["[train]", f"epochs = {draft.epochs}"]
     if draft.split == "time":
-        lines.append('split = "time"  # the last readings judge, since there are too few machines to hold one back:')
-        lines.append("# it says how the model does on these machines later, nothing about other machines")
+        why = next(reason for what, _, reason in draft.reasons if what == "split")
+        lines.append(f'split = "time"  # {_one_line(why)};')
+        lines.append("# that says how the model does on these machines later, nothing about other machines")
+    if draft.shares is not None:
+        lines.append(f"validation_share = {draft.shares[0]:g}")
+        lines.append(f"test_share = {draft.shares[1]:g}  # most machines are healthy before that")
     return "\n".join(lines)
 
 

@@ -117,11 +117,6 @@ class Task(ABC):
             if spec.name not in known and getattr(self.alarm, spec.name) is not None:
                 kind = project.task.kind
                 raise ProjectError(f"task `{kind}` knows no `alarm.{spec.name}`{suggest(spec.name, known)}")
-        if self.lasting and project.train.split == "time":
-            raise ProjectError(
-                f"task `{project.task.kind}` learns from whole lives, which cannot be cut in time; "
-                'write train.split = "machine"'
-            )
 
     def alarm_within(self, low: float, high: float, reach: str) -> None:
         """Raises ProjectError where a level of the alarm is outside `low` … `high`; `reach` says that in words."""
