@@ -98,7 +98,7 @@ def _report(
             question: {
                 "models": {name: figure.plain() for name, figure in figures.items()},
                 "behind": {name: figures[name].less(figures[model]) for name in figures if name != model},
-                "verdict": verdict(figures),
+                "verdict": task.silence or verdict(figures),
             }
             for question, figures in found.items()
         },

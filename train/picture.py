@@ -211,5 +211,6 @@ def rates(drawing: SubFigure, judged: dict[str, Judged], keys: Sequence[str]) ->
     axes.invert_yaxis()
     axes.set(xlim=(0, 1), xlabel="share, with 95 % interval over machines")
     titled(axes, "What each gets wrong")
+    axes.set_axisbelow(True)
     axes.grid(axis="x", color=GRID, linewidth=0.7)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="upper right")

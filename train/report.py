@@ -22,6 +22,7 @@ def report_of(project: Project, fitted: Fitted, parts: Split, judged: dict[str, 
         "weights": sum(p.numel() for p in family.parameters()),
         "seed": project.train.seed,
         "judged_at": task.said(parts.test),
+        "split": project.train.split,
         "notes": list(task.notes),
         "machines": {name: len(machines(getattr(parts, name))) for name in ("train", "validation", "test")},
         "fit": {
@@ -33,7 +34,7 @@ def report_of(project: Project, fitted: Fitted, parts: Split, judged: dict[str, 
         "unit": task.outputs[0][1],
         "headline": task.headline,
         "models": {name: of.plain() for name, of in judged.items()},
-        "verdict": verdict({name: of.headline for name, of in judged.items()}),
+        "verdict": task.silence or verdict({name: of.headline for name, of in judged.items()}),
     }
 
 
@@ -63,9 +64,11 @@ def render_report(report: dict[str, Any]) -> str:
     """The report as text: what was fitted, the table beside the baselines, and the verdict."""
     count, fit = report["machines"], report["fit"]
     options = "".join(f" {key}={value}" for key, value in report["options"].items())
+    same = ", the same ones at later readings" if report["split"] == "time" else ""
     head = [
         f"{report['project']}: {report['model']}{options}, {report['weights']} weights, seed {report['seed']}",
-        f"{count['train']} machines taught, {count['validation']} told when to stop, {count['test']} were held out",
+        f"{count['train']} machines taught, {count['validation']} told when to stop, "
+        f"{count['test']} were held out{same}",
         f"judged at {report['judged_at']}",
         *report["notes"],
         f"{fit['epochs']} epochs (best {fit['best_epoch']}), {fit['cpu_seconds']:.0f} CPU seconds",

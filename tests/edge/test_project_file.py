@@ -105,6 +105,14 @@ def test_a_wrong_key_or_value_is_named_with_its_remedy(pump: Path, override: str
         load_project(pump, [override])
 
 
+def test_another_task_leaves_the_former_tasks_keys_and_the_levels_of_its_alarm_behind(pump: Path) -> None:
+    before = load_project(pump)
+    after = load_project(pump, ["task.kind=failure", "alarm.raise_above=0.4"])
+    assert before.task.options and not after.task.options
+    assert after.alarm.raise_below is None and after.alarm.clear_above is None and after.alarm.raise_above == 0.4
+    assert after.alarm.hold_readings == before.alarm.hold_readings
+
+
 def test_another_family_leaves_the_former_familys_keys_behind(pump: Path) -> None:
     assert load_project(pump, ["model.family=gru"]).model.options == {"hidden": 32}
     assert load_project(pump, ["model.family=tcn", "model.levels=2"]).model.options == {"levels": 2}

@@ -228,3 +228,14 @@ def test_whatever_comes_histories_are_in_order_and_plausible(
         assert ((temp >= -20) & (temp <= 150) | np.isnan(temp)).all()
         assert not np.isnan(temp[np.argmax(~np.isnan(temp)) :]).any() or np.isnan(temp).all()
     assert len({(h.machine, h.life) for h in found}) == len(found)
+
+
+def test_marks_of_anomalies_are_read_and_none_is_not_the_same_as_healthy(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("pump,ts,bad,temp,flow\np1,0,0,20,1\np1,1,1.0,21,2\np1,2,,22,3\n")
+    data = {"path": str(tmp_path / "a.csv"), "machine": "pump", "failure": None}
+    marked = gather(project(tmp_path / "a.csv", data={**data, "anomaly": "bad"})).histories[0].anomalous
+    assert marked is not None and marked.tolist() == [False, True, False]
+    assert gather(project(tmp_path / "a.csv", data=data)).histories[0].anomalous is None
+    (tmp_path / "a.csv").write_text("pump,ts,bad,temp,flow\np1,0,maybe,20,1\n")
+    with pytest.raises(DataError, match=r"line 2: column `bad` holds `maybe`"):
+        gather(project(tmp_path / "a.csv", data={**data, "anomaly": "bad"}))
