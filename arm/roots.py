@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from arm.cache import kept
@@ -25,13 +25,17 @@ SLIM = tuple(f"path-exclude=/usr/share/{what}/*" for what in ("doc", "man", "loc
 
 @dataclass(frozen=True)
 class Root:
-    """A recipe. `variant` as mmdebstrap has it: `extract` unpacks and runs nothing, `minbase` installs in earnest."""
+    """A recipe. `variant` as mmdebstrap has it: `extract` unpacks and runs nothing, `minbase` installs in earnest.
+
+    `seconds` of processor time it takes, about: what is long begins early.
+    """
 
     name: str
     architecture: str
     suite: str
     variant: str
     include: tuple[str, ...]
+    seconds: int = field(default=10, repr=False)
 
 
 PYTHON = ("python3", "python3-venv", "libstdc++6", "libgomp1", "bash", "coreutils", "libc-bin")
@@ -43,15 +47,16 @@ ROOTS = {
         Root("trixie64", "arm64", "trixie", "extract", PYTHON),
         Root("pi32", "armhf", "bookworm", "extract", (*PYTHON, "python3-numpy")),
         Root("kernel", "arm64", "bookworm", "extract", ("linux-image-cloud-arm64", "busybox-static")),
-        Root("slim64", "arm64", "bookworm", "minbase", ()),
-        Root("slim32", "armhf", "bookworm", "minbase", ()),
+        Root("slim64", "arm64", "bookworm", "minbase", (), 100),
+        Root("slim32", "armhf", "bookworm", "minbase", (), 100),
         Root(
             "system",
             "arm64",
             "bookworm",
             "minbase",
             ("python3", "python3-venv", "systemd", "systemd-sysv", "dbus", "udev", "kmod", "sudo")
-            + ("mosquitto", "mosquitto-clients"),
+            + ("mosquitto", "mosquitto-clients", "openssl"),
+            200,
         ),
     )
 }
@@ -79,6 +84,12 @@ def root(name: str) -> Path:
         )
 
     return kept(name, (recipe, sources, SLIM), make)
+
+
+def main(name: str) -> str:
+    """Make the root `name`, or find it made."""
+    recipe = ROOTS[name]
+    return f"{recipe.suite} for {recipe.architecture}, {root(name).name}"
 
 
 def mirrors(suite: str) -> str:

@@ -38,7 +38,14 @@ exec /bin/busybox switch_root /new /lib/systemd/systemd
 MODULES = ("virtio_ring", "virtio", "virtio_mmio", "virtio_blk")
 
 # What a fresh system without a network would only wait for.
-MASKED = ("systemd-networkd", "systemd-resolved", "systemd-timesyncd", "getty@tty1", "serial-getty@ttyAMA0", "apt-daily")
+MASKED = (
+    "systemd-networkd",
+    "systemd-resolved",
+    "systemd-timesyncd",
+    "getty@tty1",
+    "serial-getty@ttyAMA0",
+    "apt-daily",
+)
 
 
 def image() -> tuple[Path, Path, Path]:

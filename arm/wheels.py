@@ -89,12 +89,20 @@ def site(place: Place) -> Path:
     return kept(f"site-{place.name}", (place, content(CONSTRAINTS, PROJECT), content(wheel)), make)
 
 
+def main() -> str:
+    """Our wheel, and all others for every place."""
+    found = [f"{len(list(wheels(place).glob('*.whl')))} for {site(place).name}" for place in PLACES.values()]
+    return f"{ours().name}; {', '.join(found)}"
+
+
 def pip(*words: str | Path) -> None:
     """This Python's pip, with its own configuration."""
     run([sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *words])
 
 
 def _pinned(names: tuple[str, ...]) -> list[str]:
-    pins = dict(line.split("==", 1) for line in CONSTRAINTS.read_text().splitlines() if "==" in line and "#" not in line)
+    pins = dict(
+        line.split("==", 1) for line in CONSTRAINTS.read_text().splitlines() if "==" in line and "#" not in line
+    )
     ranges = {"tflite-runtime": "tflite-runtime>=2.14,<2.15"}
     return [f"{name}=={pins[name]}" if name in pins else ranges[name] for name in names]

@@ -41,7 +41,9 @@ def main() -> str:
 def doctor(pi: Pi, engines: set[str]) -> None:
     """`edge doctor` finds nothing wrong there and knows the engines."""
     said = pi.edge("doctor")
-    missing = [name for name in engines if not any(row.split()[:3] == ["backends", name, "ok"] for row in said.splitlines())]
+    missing = [
+        name for name in engines if not any(row.split()[:3] == ["backends", name, "ok"] for row in said.splitlines())
+    ]
     if missing:
         raise Failed(f"`edge doctor` does not see {', '.join(missing)} on {pi.cpu.name}:\n{said}")
 
