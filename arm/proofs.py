@@ -1,4 +1,4 @@
-"""What a bundle must do on an emulated Pi: its golden vectors, its engine's delegate, the predictions of this machine."""
+"""What a bundle must do on an emulated Pi: golden vectors, the engine's delegate, the predictions of this machine."""
 
 from __future__ import annotations
 

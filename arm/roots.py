@@ -38,6 +38,7 @@ class Root:
     seconds: int = field(default=10, repr=False)
 
 
+SYSTEM = ("python3", "python3-venv", "systemd", "systemd-sysv", "dbus", "udev", "kmod", "sudo")
 PYTHON = ("python3", "python3-venv", "libstdc++6", "libgomp1", "bash", "coreutils", "libc-bin")
 
 ROOTS = {
@@ -54,14 +55,13 @@ ROOTS = {
             "arm64",
             "bookworm",
             "minbase",
-            ("python3", "python3-venv", "systemd", "systemd-sysv", "dbus", "udev", "kmod", "sudo")
-            + ("mosquitto", "mosquitto-clients", "openssl"),
+            (*SYSTEM, "mosquitto", "mosquitto-clients", "openssl"),
             200,
         ),
     )
 }
-"""`pi64`, `pi32`, `trixie64`: what runs on a Pi, entered with qemu-user. `kernel`: to boot `system`, which is as much of
-Raspberry Pi OS Lite as the README presupposes. `slim64`, `slim32`: what Debian's slim images hold."""
+"""`pi64`, `pi32`, `trixie64`: what runs on a Pi, entered with qemu-user. `kernel`: to boot `system`, which is as much
+of Raspberry Pi OS Lite as the README presupposes. `slim64`, `slim32`: what Debian's slim images hold."""
 
 
 def root(name: str) -> Path:
@@ -95,7 +95,7 @@ def main(name: str) -> str:
 def mirrors(suite: str) -> str:
     """Where this machine's apt gets Debian from, for `suite`: as lines of a sources.list. Raises Failed for nowhere.
 
-    Updates and security fixes are left out: they prove nothing here, and mirrors of them are amidst a change more often.
+    Updates and security fixes are left out: they prove nothing here, and their mirrors are more often amidst a change.
     """
     lists = Path("/etc/apt/sources.list.d")
     stanzas = [s for path in sorted(lists.glob("*.sources")) for s in re.split(r"\n\s*\n", path.read_text())]

@@ -70,7 +70,7 @@ class Cargo:
 
     def __init__(self) -> None:
         self._memory = io.BytesIO()
-        self._tar = tarfile.open(fileobj=self._memory, mode="w", format=tarfile.GNU_FORMAT)
+        self._tar = tarfile.TarFile(fileobj=self._memory, mode="w", format=tarfile.GNU_FORMAT)
 
     def text(self, path: str, content: str, mode: int = 0o644) -> None:
         """A file with this content."""

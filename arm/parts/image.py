@@ -133,7 +133,7 @@ def check(config: dict[str, Any], kind: Kind) -> None:
     user = str(config.get("User") or "root")
     if user.partition(":")[0] in ("0", "root"):
         raise Failed(f"{kind.platform}: the image runs as {user}")
-    for key in ("Healthcheck", "Volumes", "Labels", "Entrypoint"):
+    for key in ("Healthcheck", "Volumes", "Labels", "Entrypoint", "Cmd"):
         if not config.get(key):
             raise Failed(f"{kind.platform}: the image has no {key}: {config}")
 
@@ -231,7 +231,14 @@ def _feed(made: Made, port: int, said: Path, count: int) -> int:
     topic = Bundle.open(made.bundle).manifest.project.mqtt.predictions.replace("{machine}", "+")
     listener = Listener(port, topic)
     url = f"mqtt://127.0.0.1:{port}"
-    publish = [sys.executable, "-P", "-c", "from edge.cli import main; main()", "replay", made.history]
+    publish: list[str | Path] = [
+        sys.executable,
+        "-P",
+        "-c",
+        "from edge.cli import main; main()",
+        "replay",
+        made.history,
+    ]
     run([*publish, "--broker", url, "--rate", "0", "--project", made.bundle], cwd=CHECKOUT)
     wait("all predictions", lambda: len(listener.distinct()) >= count, said)
     listener.close()

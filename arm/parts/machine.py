@@ -30,7 +30,7 @@ WantedBy=multi-user.target
 """
 
 PIP = "[global]\nno-index = true\nfind-links = /opt/proof/wheels\n"
-"""The machine has no network: its package index is a folder, told to pip as anyone would tell it; no command changes."""
+"""The machine has no network: its package index is a folder. That is pip's setting; the commands stay as they are."""
 
 
 def main() -> str:
