@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,10 @@ import click
 from edge.spec import Project, load_project
 from edge.table import render
 from edge.talk import note
-from train.baselines import BASELINES
 from train.build import build_task
 from train.cv import cross_validate
 from train.data.split import Split
-from train.evaluate import Judged, Predict, judge
+from train.evaluate import Judged, judge
 from train.fit import Fitted
 from train.infer import predict
 from train.pipeline import fit_with_progress, prepare
@@ -77,9 +75,9 @@ def _run(fitted: Fitted, parts: Split) -> dict[str, Any]:
 
 def _baselines(project: Project, parts: Split) -> dict[str, Any]:
     task = build_task(project)
-    made: dict[str, Callable[..., Predict]] = dict(BASELINES)
     return {
-        name: _figures(judge(task, parts.test, fitted_by(project, task, parts))) for name, fitted_by in made.items()
+        name: _figures(judge(task, parts.test, fitted_by(project, task, parts)))
+        for name, fitted_by in task.baselines.items()
     }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from convert.streams import Array, Stream
 from device.backends.base import Backend
 from device.stream import outputs, rows
-from edge.agree import agree
+from edge.agree import Agreement, agree
 from edge.manifest import Executable, Output, Row
 from edge.recipes import RECIPES
 from train.data.history import History
@@ -34,33 +34,40 @@ class Reference:
 
 
 def certify(
-    backend: Backend, executable: Executable, size: int, reference: Reference, streams: Sequence[Stream], output: Output
+    backend: Backend,
+    executable: Executable,
+    size: int,
+    reference: Reference,
+    streams: Sequence[Stream],
+    table: Sequence[Output],
 ) -> tuple[Row, dict[str, Array]]:
     """The certificate's row for one file of `size` bytes, and its outputs on the golden `streams` by name.
 
-    `output` is the first row of the output table; all tolerances are fractions of its span. The row is not ok, and says
-    why, where an output is not finite, differs, drifts, or worsens the task's error beyond the recipe's tolerances.
+    Each output of `table` is held to tolerances that are fractions of its own span, the task's error to one of the
+    first output's. The row is not ok, and says why, where an output is not finite, differs, drifts, or worsens the
+    task's error beyond the recipe's tolerances. Its shares are those of the worst output, errors the first one's.
     """
     recipe = RECIPES[executable.recipe]
     lives = [_run(backend, x, len(x), len(x)) for x in reference.x]
-    found = agree(_flat(lives), _flat(reference.y), recipe.tolerance * output.span)
+    found, share = _columns(lives, reference.y, table, recipe.tolerance)
     recorded = {stream.name: _run(backend, stream.x, stream.steps, len(stream.torch)) for stream in streams}
     drift = streams[-1]
-    drifted = agree(_flat([recorded[drift.name]]), _flat([drift.torch]), recipe.drift * output.span)
+    drifted, drift_share = _columns([recorded[drift.name]], [drift.torch], table, recipe.drift)
     error = reference.task.error(reference.histories, lives)
     change = error - reference.error
     why = found.why or (f"drift: {drifted.why}" if drifted.why else "")
-    if not why and not change <= recipe.metric * output.span:
-        why = f"{reference.task.headline} is {change:.3g} worse, allowed {recipe.metric * output.span:.3g}"
+    allowed = recipe.metric * table[0].span
+    if not why and not change <= allowed:
+        why = f"{reference.task.headline} is {change:.3g} worse, allowed {allowed:.3g}"
     row = Row(
         target=executable.target,
         recipe=executable.recipe,
         ok=not why,
         bytes=size,
         max_error=_number(found.worst),
-        max_error_share=_number(found.worst / output.span),
+        max_error_share=_number(share),
         drift=_number(drifted.worst),
-        drift_share=_number(drifted.worst / output.span),
+        drift_share=_number(drift_share),
         metric=_number(error),
         change=_number(change),
         why=why,
@@ -74,9 +81,18 @@ def _run(backend: Backend, x: Array, steps: int, keep: int) -> Array:
     return np.array(flat, dtype=np.float32).reshape(keep, -1)
 
 
-def _flat(arrays: Sequence[Array]) -> list[float]:
-    values: list[float] = np.concatenate([a.ravel() for a in arrays]).tolist()
-    return values
+def _columns(
+    got: Sequence[Array], want: Sequence[Array], table: Sequence[Output], tolerance: float
+) -> tuple[Agreement, float]:
+    """The first output that disagrees, else the first output, and the worst difference as a share of its span."""
+    a, b = (np.concatenate(arrays) for arrays in (got, want))
+    pairs = [agree(a[:, i].tolist(), b[:, i].tolist(), tolerance * output.span) for i, output in enumerate(table)]
+    share = max(found.worst / output.span for found, output in zip(pairs, table, strict=True))
+    for found, output in zip(pairs, table, strict=True):
+        if not found.ok:
+            why = found.why if len(table) == 1 else f"`{output.name}` {found.why}"
+            return Agreement(False, found.worst, why), share
+    return pairs[0], share
 
 
 def _number(value: float) -> float | None:

@@ -66,7 +66,7 @@ def convert(run: Run, path: Path, targets: Sequence[str] = (), recipes: Sequence
         for executable in executables:
             backend = backend_for(unproven, executable)
             size = len(members[executable.path])
-            row, outputs = certify(backend, executable, size, reference, streams, draft.outputs[0])
+            row, outputs = certify(backend, executable, size, reference, streams, draft.outputs)
             rows.append(row)
             for name, values in outputs.items():
                 recorded[name][executable.key] = values
@@ -74,9 +74,19 @@ def convert(run: Run, path: Path, targets: Sequence[str] = (), recipes: Sequence
     rows.sort(key=lambda row: (row.target, list(RECIPES).index(row.recipe)))
     certificate = replace(draft.certificate, rows=tuple(rows))
     if failures(certificate):
-        raise CheckFailed(f"`{path}` was not written, a file is outside its tolerance:\n{render(certificate)}")
+        raise CheckFailed(
+            f"`{path}` was not written, a file is outside its tolerance:\n{render(certificate)}{_way_out(certificate)}"
+        )
     members[GOLDEN], table = _golden(streams, recorded)
     return write_bundle(path, replace(draft, golden=table, certificate=certificate), members)
+
+
+def _way_out(certificate: Certificate) -> str:
+    """How to convert without the recipes that fail, where any other is left."""
+    bad = {row.recipe for row in failures(certificate)}
+    good = [recipe for recipe in RECIPES if recipe not in bad and any(r.recipe == recipe for r in certificate.rows)]
+    options = " ".join(f"--recipe {recipe}" for recipe in good)
+    return f"\nLeave {' and '.join(r for r in RECIPES if r in bad)} out with {options}" if good else ""
 
 
 def _reference(run: Run) -> Reference:

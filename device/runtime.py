@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from device.backends.base import Backend
-from device.decide import AlarmState, decide
 from device.prediction import Prediction, Reason, Rejected
 from device.snapshot import Snapshot, pack, unpack
 from edge.bundle import Bundle
 from edge.clean import clean, limits_of
+from edge.decide import AlarmState, decide
 
 
 @dataclass(slots=True)

@@ -111,7 +111,8 @@ class Golden:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the certificate. Errors are in the first output's unit; `*_share` are fractions of its range.
+    """One line of the certificate. Errors are the first output's, in its unit; `*_share` are fractions of the range of
+    the output that is worst.
 
     `metric` is the task's headline error of this file, `change` how much worse it is than torch's. `declined` says
     why a file is not in the bundle; its figures are then absent.

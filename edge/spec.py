@@ -19,7 +19,8 @@ from edge.typed import build, plain
 class DataSpec:
     """Where the histories are. Paths may be globs, hold `${VAR:-default}`, and are relative to the project file.
 
-    `failure` is the column that is true at the last reading of a life; without it every life is censored. `test` names
+    `failure` is the column that is true at the last reading of a life; without it every life is censored. `anomaly` is
+    the column that is true while the machine is known to be faulty, for tasks that judge by it. `test` names
     histories that are looked at once, after training; without it a share of the machines is held back
     (`train.test_share`). `missing` lists texts that mean "no value" besides the empty one, NaN, NA and null.
     """
@@ -29,6 +30,7 @@ class DataSpec:
     machine: str = "machine"
     time: str = "ts"
     failure: str | None = None
+    anomaly: str | None = None
     test: str | None = None
     missing: tuple[str, ...] = ()
 
@@ -68,7 +70,10 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """How a model is fitted. Shares are of machines; `mid_life` of the sequences begin at a random reading."""
+    """How a model is fitted. `mid_life` of the sequences begin at a random reading.
+
+    Shares are of machines; with `split = "time"` they are of each machine's readings, the last ones held out.
+    """
 
     seed: int = 0
     epochs: int = 120
@@ -78,6 +83,7 @@ class TrainSpec:
     weight_decay: float = 1e-4
     validation_share: float = 0.2
     test_share: float = 0.2
+    split: str = "machine"
     mid_life: float = 0.5
 
 
@@ -186,7 +192,7 @@ def _without_infinities(value: Any) -> Any:
 
 def load_project(path: Path, overrides: Iterable[str] = ()) -> Project:
     """The project file at `path`, with `key=value` overrides (`model.hidden=64`; values are TOML, bare words text).
-    Another `model.family` or `task.kind` leaves the keys of the former behind.
+    Another `model.family` or `task.kind` leaves the keys of the former behind, and the levels of its alarm.
 
     Paths in `[data]` come back with variables expanded and relative to the file's folder. Raises ProjectError.
     """
@@ -233,6 +239,7 @@ def _override(table: dict[str, Any], override: str) -> None:
         value: Any = tomllib.loads(f"v = {text}")["v"]
     except tomllib.TOMLDecodeError:
         value = text
+    top = table
     *path, last = key.strip().split(".")
     for part in path:
         table = table.setdefault(part, {})
@@ -240,6 +247,9 @@ def _override(table: dict[str, Any], override: str) -> None:
             raise ProjectError(f"--set {override}: `{part}` is not a table")
     if len(path) == 1 and _OPEN.get(path[0]) == last and table.get(last) != value:
         table.clear()  # the other keys belonged to the former family or task
+        if last == "kind":  # and so did the levels of its alarm
+            alarm = top.get("alarm")
+            top["alarm"] = {k: v for k, v in (alarm if isinstance(alarm, dict) else {}).items() if k == "hold_readings"}
     table[last] = value
 
 
@@ -253,7 +263,7 @@ def _check(project: Project) -> None:
     for name, signal in project.signals.items():
         need(signal.min < signal.max, f"`signals.{name}`: min {signal.min:g} is not below max {signal.max:g}")
     train, timing, alarm, data = project.train, project.timing, project.alarm, project.data
-    for column in (data.machine, data.time, data.failure):
+    for column in (data.machine, data.time, data.failure, data.anomaly):
         need(
             column not in project.channels,
             f"`{column}` is named under [data] and as a channel; a label must not be seen",
@@ -264,6 +274,7 @@ def _check(project: Project) -> None:
     for key in ("validation_share", "test_share", "mid_life"):
         top = 1.0 if key == "mid_life" else 0.9
         need(0 <= getattr(train, key) <= top, f"`train.{key}` must be from 0 to {top:g}")
+    need(train.split in ("machine", "time"), f"`train.split` must be machine or time, not {train.split!r}")
     need(project.regime.count >= 1, "`regime.count` must be at least 1")
     need(0 <= train.seed < 1 << 32, "`train.seed` must be from 0 to 4294967295")
     need(0 < timing.period_s < float("inf"), "`timing.period_s` must be above 0 seconds, and finite")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,8 +13,9 @@ from edge.spec import Project
 from train.data.history import History, inputs
 from train.data.scale import Scaler
 from train.data.split import Split
-from train.evaluate import Predict
-from train.tasks.base import Array, Task
+
+if TYPE_CHECKING:
+    from train.tasks.base import Array, Predict, Task
 
 Rows = NDArray[np.float64]
 
@@ -161,7 +162,3 @@ def _window_sum(values: Rows, window: int) -> Rows:
     running = np.cumsum(values, axis=0)
     running[window:] -= running[:-window].copy()
     return running
-
-
-BASELINES = {"ridge": ridge, "life ridge": life_ridge, "constant": constant}
-"""Name -> how it is fitted: (project, task, split) -> predictions; the split's test group is not for it."""

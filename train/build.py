@@ -15,7 +15,7 @@ from train.tasks.base import Task
 def build_task(project: Project) -> Task:
     """The task of `[task]` and `[alarm]`. Raises ProjectError for an unknown task or key."""
     cls = TASKS[project.task.kind]
-    task: Task = cls(build(cls.Options, project.task.options, "task"), project.alarm)
+    task: Task = cls(build(cls.Options, project.task.options, "task"), project)
     return task
 
 
@@ -29,6 +29,7 @@ def build_family(project: Project, inputs: int, outputs: int) -> Family:
 
 
 def build_predictor(project: Project, scaler: Scaler) -> Predictor:
-    """The whole model with fresh weights around a scaler."""
+    """The whole model with fresh weights around a scaler; its project has the alarm that the task decides by."""
     task = build_task(project)
-    return Predictor(project, scaler, build_family(project, len(project.channels), len(task.outputs)), task)
+    family = build_family(project, len(project.channels), task.width)
+    return Predictor(task.settled(project), scaler, family, task)

@@ -5,29 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from edge.spec import Project
 from edge.table import render
 from edge.talk import progress
-from train.baselines import BASELINES
 from train.build import build_task
 from train.data.history import History, machines
-from train.data.split import Cut, cuts, folds, split
-from train.evaluate import Figure, Predict, ask, tally, truth_of
+from train.data.split import cuts, folds, split
+from train.evaluate import Figure, ask, tally, truth_of
 from train.fit import fit
 from train.infer import predict
 from train.pipeline import check_model, told
 from train.report import cell, verdict
-from train.tasks.base import Array, Task
+from train.tasks.base import Array, Predict, Question, Task
 
 FOLD_SEED = 100
 """Seed of folds and cut-offs: every model, option and day meets the same questions."""
 
-QUESTIONS = {"seen from the first reading": (1, 20, False), "seen from mid-life on": (5, 4, True)}
-"""Name -> (first readings a life, cut-offs behind each, are first readings random)."""
+Answers = dict[tuple[str, str], list[Array]]
+"""By question and model, what was answered."""
 
 
 def cross_validate(project: Project, count: int) -> dict[str, Any]:
-    """Headline error at random cut-offs of every training machine, each answered by a model that never saw the machine.
+    """Headline error on every training machine, each answered by a model that never saw the machine.
 
     The project's model and the baselines answer the same questions, so their differences are paired. `data.test` is not
     opened. Raises DataError for machines too few, ProjectError for a project that cannot be built.
@@ -35,54 +36,61 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
     check_model(project)
     task = build_task(project)
     histories = told(project)
-    names = [project.model.family, *BASELINES]
-    asked: dict[str, tuple[list[History], list[Array]]] = {q: ([], []) for q in QUESTIONS}
-    answers: dict[tuple[str, str], list[Array]] = {(q, name): [] for q in QUESTIONS for name in names}
+    names = [project.model.family, *task.baselines]
+    asked: dict[str, tuple[list[History], list[Array]]] = {q: ([], []) for q in task.questions}
+    answers: Answers = {(q, name): [] for q in task.questions for name in names}
     seconds = []
     with progress(f"cross-validating {project.model.family}", count * project.train.epochs) as advance:
-        for fold, (others, held) in enumerate(folds(histories, count, FOLD_SEED)):
-            parts = split(others, project, held)
+        for fold, (others, held) in enumerate(folds(histories, count, FOLD_SEED, lasting=task.lasting)):
+            parts = split(others, project, held, lasting=task.lasting)
             seen = 0
 
             def step(done: int, error: float, fold: int = fold) -> None:
                 nonlocal seen
                 seen = done
-                advance(1, f"fold {fold + 1}: validation error {error:.1f}")
+                advance(1, f"fold {fold + 1}: validation error {error:.3g}")
 
             fitted = fit(project, parts.train, parts.validation, seed=project.train.seed + fold, told=step)
             advance(project.train.epochs - seen, "")
             seconds.append(fitted.cpu_seconds)
             models: dict[str, Predict] = {names[0]: lambda h, by=fitted.predictor: predict(by, h)}  # type: ignore[misc]
-            models |= {name: fitted_by(project, task, parts) for name, fitted_by in BASELINES.items()}
-            judges = [h for h in held if task.truth(h) is not None]
-            for question, (starts, each, mid_life) in QUESTIONS.items():
-                drawn = cuts(judges, FOLD_SEED, starts, each, project.timing.warm_up_readings, mid_life)
-                asked[question][0].extend(judges[c.index] for c in drawn)
-                asked[question][1].extend(_truth(task, judges, c) for c in drawn)
-                for name, model in models.items():
-                    answers[question, name] += ask(model, judges, drawn)
+            models |= {name: fitted_by(project, task, parts) for name, fitted_by in task.baselines.items()}
+            judges = [h for h in held if task.tells(h)]
+            for question, of in task.questions.items():
+                put, truths, answered = _put(project, task, judges, models, of)
+                asked[question][0].extend(put)
+                asked[question][1].extend(truths)
+                for name, given in answered.items():
+                    answers[question, name] += given
     headline = task.measures[0]
-    found = {q: {n: tally(headline, *_pair(asked[q], answers[q, n])) for n in names} for q in QUESTIONS}
-    return _report(project, count, found, seconds, len(machines(histories)))
+    found = {q: {n: tally(headline, asked[q][0], answers[q, n], asked[q][1]) for n in names} for q in task.questions}
+    return _report(project, task, count, found, seconds, len(machines(histories)))
 
 
-def _pair(
-    asked: tuple[list[History], list[Array]], answers: list[Array]
-) -> tuple[Sequence[History], list[Array], list[Array]]:
-    return asked[0], answers, asked[1]
-
-
-def _truth(task: Task, histories: Sequence[History], cut: Cut) -> Array:
-    return truth_of(task, histories[cut.index])[cut.stop - 1 : cut.stop]
+def _put(
+    project: Project, task: Task, judges: Sequence[History], models: dict[str, Predict], of: Question
+) -> tuple[list[History], list[Array], dict[str, list[Array]]]:
+    """One question put to all models: the histories it is about, the truth, and what each model answers."""
+    drawn = cuts(judges, FOLD_SEED, of.starts, of.each, project.timing.warm_up_readings, of.mid_life)
+    if task.measures[0].at == "record":
+        windows = [h.window(c.start, len(h)) for c in drawn if task.judged(h := judges[c.index])]
+        windows = [w for w in windows if task.judged(w)]
+        return windows, [truth_of(task, w) for w in windows], {name: model(windows) for name, model in models.items()}
+    truths = [truth_of(task, judges[c.index])[c.stop - 1 : c.stop] for c in drawn]
+    keep = [i for i, truth in enumerate(truths) if not np.isnan(truth).any()]
+    drawn = [drawn[i] for i in keep]
+    answered = {name: ask(model, judges, drawn) for name, model in models.items()}
+    return [judges[c.index] for c in drawn], [truths[i] for i in keep], answered
 
 
 def _report(
-    project: Project, count: int, found: dict[str, dict[str, Figure]], seconds: list[float], fleet: int
+    project: Project, task: Task, count: int, found: dict[str, dict[str, Figure]], seconds: list[float], fleet: int
 ) -> dict[str, Any]:
     model = project.model.family
     return {
         "project": project.name,
         "model": model,
+        "headline": task.headline,
         "folds": count,
         "machines": fleet,
         "cpu_seconds_a_fit": round(sum(seconds) / len(seconds), 1),
@@ -103,16 +111,16 @@ def render_cv(report: dict[str, Any]) -> str:
     names = list(next(iter(questions.values()))["models"])
     rows = [[question, *(cell(of["models"][name]) for name in names)] for question, of in questions.items()]
     gaps = [
-        [question, name, f"{gap:+.2f}", f"{low:+.2f} to {high:+.2f}"]
+        [question, name, f"{gap:+.3g}", f"{low:+.3g} to {high:+.3g}"]
         for question, of in questions.items()
         for name, (gap, low, high) in of["behind"].items()
     ]
     return "\n".join(
         [
-            f"{report['project']}: {report['folds']} folds over {report['machines']} training machines, random "
-            f"cut-offs, {report['cpu_seconds_a_fit']:.0f} CPU seconds a fit",
+            f"{report['project']}: {report['folds']} folds over {report['machines']} training machines, "
+            f"{report['cpu_seconds_a_fit']:.0f} CPU seconds a fit",
             "",
-            render(["RMSE at random cut-offs", *names], rows),
+            render([report["headline"], *names], rows),
             "",
             render(["against the model", "baseline", "behind by", "95 % interval"], gaps),
             "",

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.errors import DataError
 from train.data.history import History
 from train.data.split import Cut
-from train.tasks.base import UNKNOWN, Array, Costs, Measure, Task
-
-Predict = Callable[[Sequence[History]], list[Array]]
-"""From histories to predictions [T, O] each, in the task's units; every history from the initial state."""
+from train.tasks.base import UNKNOWN, Array, Predict, Task
+from train.tasks.measure import Costs, Measure, Over
 
 DRAWS = 2000
 """Bootstrap draws; the ends of a 95 % interval then move by about 0.02 of its width."""
@@ -26,17 +23,17 @@ SEEN = (30, 50, 100)
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure kept machine by machine: `costs` [M] summed over the questions to each machine, `counts` [M]."""
+    """One figure kept machine by machine: `sums` [M, K], of which `over` makes the figure once they are added up."""
 
     measure: Measure
     machines: tuple[str, ...]
-    costs: Costs
-    counts: Costs
+    sums: Costs
+    over: Over
 
     @property
     def value(self) -> float:
-        """The figure over all machines."""
-        return float(self.measure.over(self.costs.sum(keepdims=True), self.counts.sum(keepdims=True))[0])
+        """The figure over all machines; NaN where there is nothing to say."""
+        return float(self.over(self.sums.sum(0)))
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -49,20 +46,22 @@ class Figure:
         return self.value - other.value, *_middle(self._resampled() - other._resampled())
 
     def plain(self) -> dict[str, Any]:
-        """Value, interval and what it is of, for a report."""
+        """Value, interval (None where there is nothing to say) and what it is of, for a report."""
         low, high = self.interval
         return {
-            "value": self.value,
-            "low": low,
-            "high": high,
+            "value": _known(self.value),
+            "low": _known(low),
+            "high": _known(high),
             "unit": self.measure.unit,
             "machines": len(self.machines),
         }
 
     def _resampled(self) -> Costs:
         # Same seed, same number of machines: the same draws for every model, which makes differences paired.
-        drawn = np.random.default_rng(0).integers(0, len(self.costs), (DRAWS, len(self.costs)))
-        return self.measure.over(self.costs[drawn].sum(1), self.counts[drawn].sum(1))
+        count = len(self.sums)
+        drawn = np.random.default_rng(0).integers(0, count, (DRAWS, count))
+        times = np.stack([np.bincount(draw, minlength=count) for draw in drawn])
+        return self.over(times @ self.sums)
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,10 @@ class Judged:
 
 
 def judge(task: Task, histories: Sequence[History], predict: Predict) -> Judged:
-    """Every figure of one model over the histories whose truth is known. Raises DataError where none is."""
+    """Every figure of one model over the histories whose truth is known. Raises DataError where none is.
+
+    By available history only a headline that is taken at cut-offs can be given.
+    """
     known = [h for h in histories if task.judged(h)]
     if not known:
         raise DataError(UNKNOWN)
@@ -98,6 +100,8 @@ def judge(task: Task, histories: Sequence[History], predict: Predict) -> Judged:
         pairs = [(p[i], t[i]) for p, t, i in zip(predictions, truths, at, strict=True)]
         figures[measure.key] = tally(measure, known, [p for p, _ in pairs], [t for _, t in pairs])
     headline = task.measures[0]
+    if headline.at != "judged":
+        return Judged(figures, {})
     asked = [(i, at) for i, h in enumerate(known) for at in task.judged(h)]
     by_history = {}
     for seen in SEEN:
@@ -129,17 +133,21 @@ def ask(predict: Predict, histories: Sequence[History], cuts: Sequence[Cut]) -> 
 def tally(
     measure: Measure, histories: Sequence[History], predicted: Sequence[Array], truths: Sequence[Array]
 ) -> Figure:
-    """Costs summed machine by machine; one array of predictions [N, O] and truths [N, O] a history."""
-    names = tuple(dict.fromkeys(h.machine for h in histories))
-    place = {name: i for i, name in enumerate(names)}
-    costs: NDArray[np.float64] = np.zeros(len(names))
-    counts: NDArray[np.float64] = np.zeros(len(names))
+    """What histories contribute, put together machine by machine; predictions [N, O] and truths [N, O] a history."""
+    rows: dict[str, list[Costs]] = {}
     for h, p, t in zip(histories, predicted, truths, strict=True):
-        costs[place[h.machine]] += measure.cost(p.astype(np.float64), t.astype(np.float64)).sum()
-        counts[place[h.machine]] += len(p)
-    return Figure(measure, names, costs, counts)
+        rows.setdefault(h.machine, []).append(measure.take(h, p.astype(np.float64), t.astype(np.float64)))
+    sums, over = measure.pool([np.concatenate(of) for of in rows.values()])
+    return Figure(measure, tuple(rows), sums, over)
 
 
 def _middle(drawn: Costs) -> tuple[float, float]:
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    known = drawn[~np.isnan(drawn)]
+    if not len(known):
+        return float("nan"), float("nan")
+    low, high = np.percentile(known, [2.5, 97.5])
     return float(low), float(high)
+
+
+def _known(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -15,11 +15,10 @@ from torch import nn
 
 from edge.errors import DataError
 from edge.spec import Project
-from train.build import build_predictor
+from train.build import build_predictor, build_task
 from train.data.batches import epoch, lessons, pad
 from train.data.history import History
 from train.data.scale import Scaler
-from train.evaluate import truth_of
 from train.infer import grouped
 from train.predictor import Predictor
 from train.tasks.base import Task
@@ -83,6 +82,8 @@ def _fit(
     course: Course,
     told: Told,
 ) -> Fitted:
+    task = build_task(project)
+    training, validation = task.taught(training), task.taught(validation)
     spec = project.train
     started = time.process_time()
     torch.manual_seed(seed)
@@ -102,7 +103,7 @@ def _fit(
         family.train()
         for batch in epoch(taught, rng, spec.batch_size, spec.mid_life, course.longest):
             optimizer.zero_grad()
-            loss = task.loss(family(batch.x), batch.value, batch.weight, batch.censored)
+            loss = task.loss(family(batch.x), batch)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(family.parameters(), course.clip)
             optimizer.step()
@@ -120,6 +121,7 @@ def _fit(
     family.load_state_dict(best)
     family.fold()
     predictor.eval()
+    task.settle(predictor, training, validation)
     return Fitted(predictor, best_error, done, best_epoch, time.process_time() - started)
 
 
@@ -140,7 +142,7 @@ class Exam:
     ) -> None:
         self.task = task
         windows = []
-        for h in (h for h in histories if task.truth(h) is not None):
+        for h in (h for h in histories if task.tells(h)):
             first = [0, *(int(s) for s in rng.integers(0, max(1, len(h) - 1), starts))]
             windows += [h.window(start, len(h)) for start in first]
         unwarm = [min(project.timing.warm_up_readings, len(h)) - 1 for h in windows]
@@ -149,15 +151,13 @@ class Exam:
             group, warm = [windows[i] for i in places], [unwarm[i] for i in places]
             marks = [torch.arange(len(h)) >= first for h, first in zip(group, warm, strict=True)]
             asked = torch.nn.utils.rnn.pad_sequence(marks, batch_first=True)
-            truth = np.concatenate([truth_of(task, h)[first:] for h, first in zip(group, warm, strict=True)])
-            self.batches.append((pad(lessons(group, task, scaler)).x, asked, truth))
+            self.batches.append((pad(lessons(group, task, scaler)), asked))
 
     def error(self, family: nn.Module) -> float:
-        """The task's first measure, in its unit."""
+        """The task's error that stops the fitting, in its unit."""
         family.eval()
         with torch.no_grad():
-            answers = [self.task.units(family(x))[asked].numpy() for x, asked, _ in self.batches]
-        return self.task.measures[0].figure(answers, [truth for _, _, truth in self.batches])
+            return self.task.exam((family(batch.x), batch, asked) for batch, asked in self.batches)
 
 
 @contextmanager

@@ -8,12 +8,11 @@ from pathlib import Path
 from edge.errors import DataError
 from edge.spec import Project
 from edge.talk import note, progress
-from train.baselines import BASELINES
 from train.build import build_family, build_task
 from train.data.calibration import calibration
 from train.data.gather import check_apart, gather, gather_test
 from train.data.history import History
-from train.data.split import Split, split
+from train.data.split import Split, check_later, split
 from train.evaluate import Judged, judge
 from train.fit import Fitted, fit
 from train.infer import predict
@@ -32,9 +31,9 @@ def train_run(project: Project, folder: Path) -> Run:
     check_model(project)
     parts = prepare(project)
     fitted = fit_with_progress(project, parts)
-    task = fitted.predictor.task
+    task, project = fitted.predictor.task, fitted.predictor.project
     judged: dict[str, Judged] = {project.model.family: judge(task, parts.test, lambda h: predict(fitted.predictor, h))}
-    for name, baseline in BASELINES.items():
+    for name, baseline in task.baselines.items():
         judged[name] = judge(task, parts.test, baseline(project, task, parts))
     report = report_of(project, fitted, parts, judged)
     kept = calibration([*parts.train, *parts.validation])
@@ -47,16 +46,16 @@ def train_run(project: Project, folder: Path) -> Run:
 def check_model(project: Project) -> None:
     """Raises ProjectError for an unknown task, family or key, before any file is read."""
     task = build_task(project)
-    build_family(project, len(project.channels), len(task.outputs))
+    build_family(project, len(project.channels), task.width)
 
 
 def prepare(project: Project) -> Split:
     """Histories gathered and dealt out, with the notes about them told. Raises DataError."""
     histories, test = told(project), tested(project)
-    if test is not None:
-        check_apart(histories, test)
-    parts = split(histories, project, test)
     task = build_task(project)
+    if test is not None:
+        (check_apart if task.lasting else check_later)(histories, test)
+    parts = split(histories, project, test, lasting=task.lasting)
     if not any(task.judged(h) for h in parts.test):
         raise DataError(UNKNOWN)
     return parts
@@ -92,12 +91,12 @@ def tell(notes: Sequence[str]) -> None:
 
 def fit_with_progress(project: Project, parts: Split, seed: int | None = None) -> Fitted:
     """`fit` on one thread under a progress bar that shows the best validation error so far."""
-    unit = build_task(project).measures[0].unit
+    unit = build_task(project).exam_unit
     with progress(f"fitting {project.model.family}", project.train.epochs) as advance:
         return fit(
             project,
             parts.train,
             parts.validation,
             seed=seed,
-            told=lambda done, error: advance(1, f"validation error {error:.1f} {unit}"),
+            told=lambda done, error: advance(1, f"validation error {error:.3g} {unit}".rstrip()),
         )

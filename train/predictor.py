@@ -13,7 +13,10 @@ from train.tasks.base import Task
 
 
 class Predictor(nn.Module):
-    """Scaling, family and units in one module, so that every exported file takes raw readings and predicts."""
+    """Scaling, family and the task's tail in one module, so that every exported file takes raw readings and predicts.
+
+    Its state is the family's, then the tail's.
+    """
 
     def __init__(self, project: Project, scaler: Scaler, family: Family, task: Task) -> None:
         super().__init__()
@@ -21,16 +24,17 @@ class Predictor(nn.Module):
         self.scaler = scaler
         self.family = family
         self.task = task
+        self.tail = task.tail()
 
     @property
     def memory(self) -> int | None:
-        """As the family's."""
-        return self.family.memory
+        """How many past readings, the present one included, can influence a prediction; None without a bound."""
+        return self.tail.memory(self.family.memory)
 
     @property
     def state_names(self) -> tuple[str, ...]:
-        """As the family's."""
-        return self.family.state_names
+        """One name for each tensor of the state."""
+        return (*self.family.state_names, *self.tail.state_names)
 
     @property
     def state_bounds(self) -> Mapping[str, float]:
@@ -38,14 +42,17 @@ class Predictor(nn.Module):
         return self.family.state_bounds
 
     def init_state(self, batch: int) -> tuple[Tensor, ...]:
-        """As the family's."""
-        return self.family.init_state(batch)
+        """The state before the first reading, each [batch, …]."""
+        return (*self.family.init_state(batch), *self.tail.init_state(batch))
 
     def forward(self, x: Tensor) -> Tensor:
         """Raw readings [B, T, C] -> predictions [B, T, O] in the task's units."""
-        return self.task.units(self.family(self.scaler(x)))
+        z = self.scaler(x)
+        return self.tail(z, self.family(z))  # type: ignore[no-any-return]
 
     def step(self, x_t: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """Raw reading [B, C] and the state -> (prediction [B, O] in the task's units, *next state)."""
-        raw, *following = self.family.step(self.scaler(x_t), *state)
-        return (self.task.units(raw), *following)
+        z, inner = self.scaler(x_t), len(self.family.state_names)
+        raw, *following = self.family.step(z, *state[:inner])
+        y, *behind = self.tail.step(z, raw, *state[inner:])
+        return (y, *following, *behind)

@@ -144,7 +144,7 @@ def _rebuilt(project: Project, state: dict[str, Any]) -> Predictor:
     prefix = "scaler."
     scaler = Scaler.blank(project, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
     task = build_task(project)
-    family = build_family(project, len(project.channels), len(task.outputs))
+    family = build_family(project, len(project.channels), task.width)
     family.fold()
     predictor = Predictor(project, scaler, family, task)
     predictor.load_state_dict(state)
@@ -174,15 +174,21 @@ def _packed(histories: Sequence[History]) -> bytes:
         life=np.array([h.life for h in histories], np.int64),
         failed=np.array([h.failed for h in histories], np.bool_),
         left=np.array([np.nan if h.left is None else h.left for h in histories], np.float64),
+        marked=np.array([h.anomalous is not None for h in histories], np.bool_),
+        anomalous=np.concatenate(
+            [np.zeros(len(h), np.bool_) if h.anomalous is None else h.anomalous for h in histories]
+        ),
     )
     return file.getvalue()
 
 
 def _unpacked(content: bytes) -> list[History]:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        table = {name: file[name] for name in ("x", "ts", "length", "machine", "life", "failed", "left")}
+        names = ("x", "ts", "length", "machine", "life", "failed", "left", "marked", "anomalous")
+        table = {name: file[name] for name in names}
     ends = np.cumsum(table["length"])
-    facts = zip(ends - table["length"], ends, *(table[n] for n in ("machine", "life", "failed", "left")), strict=True)
+    known = (table[name] for name in ("machine", "life", "failed", "left", "marked"))
+    facts = zip(ends - table["length"], ends, *known, strict=True)
     return [
         History(
             str(machine),
@@ -191,6 +197,7 @@ def _unpacked(content: bytes) -> list[History]:
             table["x"][start:end],
             bool(failed),
             None if np.isnan(left) else float(left),
+            table["anomalous"][start:end] if marked else None,
         )
-        for start, end, machine, life, failed, left in facts
+        for start, end, machine, life, failed, left, marked in facts
     ]

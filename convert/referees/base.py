@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from convert.targets.base import Emitted
-from device.backends.base import Backend
+from device.backends.base import Backend, State
 from device.choose import backend_for
 from device.stream import rows
 from edge.bundle import Bundle
 from edge.errors import BundleError
-from edge.manifest import Executable
+from edge.manifest import Executable, Output
+from edge.manifest import State as StateRow
 from edge.recipes import RECIPES
 
 REFERENCE = "onnx", "float32"
@@ -88,37 +92,30 @@ def _judged(bundle: Bundle, referee: Referee) -> list[Executable]:
 
 
 def _verdicts(ours: Backend, theirs: Backend) -> Iterator[Verdict]:
-    bundle, key = ours.bundle, ours.executable.key
-    recipe = RECIPES[ours.executable.recipe]
-    outputs, states = bundle.manifest.outputs, bundle.manifest.states
-    worst = dict.fromkeys([*(o.name for o in outputs), *(s.name for s in states)], 0.0)
-    spans = {s.name: (0.0, 0.0) for s in states}
+    bundle, recipe = ours.bundle, RECIPES[ours.executable.recipe]
+    tables: list[Output | StateRow] = [*bundle.manifest.outputs, *bundle.manifest.states]
+    sizes = [*(1 for _ in bundle.manifest.outputs), *(state.size for state in bundle.manifest.states)]
+    worst, low, high = (np.zeros(sum(sizes)) for _ in range(3))
     steps = 0
     for stream in bundle.manifest.golden:
         readings = cycle(list(rows(bundle.tensor(stream, "x"), len(bundle.manifest.channels))))
         here, there = ours.new_state(), theirs.new_state()
         for reading in islice(readings, stream.steps):
-            nothing = array("f", [float("nan")] * len(outputs))
-            one, two = ours.step(reading, here) or nothing, theirs.step(reading, there) or nothing
-            for output, a, b in zip(outputs, one, two, strict=True):
-                worst[output.name] = _larger(worst[output.name], abs(a - b))
-            for state, p, q in zip(states, ours.dump_state(here), theirs.dump_state(there), strict=True):
-                worst[state.name] = _larger(worst[state.name], _distance(p, q))
-                low, high = spans[state.name]
-                spans[state.name] = min(low, *q), max(high, *q)
+            one, two = _taken(ours, reading, here), _taken(theirs, reading, there)
+            worst = np.maximum(worst, abs(one - two))  # keeps a NaN
+            low, high = np.minimum(low, two), np.maximum(high, two)
         steps += stream.steps
     share = max(recipe.tolerance, recipe.drift)
-    for output in outputs:
-        yield Verdict(key, output.name, steps, worst[output.name], output.span, share * output.span)
-    for state in states:
-        low, high = spans[state.name]
-        allowed = share * (high - low) if ours.executable.recipe == "float32" else None
-        yield Verdict(key, state.name, steps, worst[state.name], high - low, allowed)
+    ends = np.cumsum(sizes)
+    for table, start, end in zip(tables, ends - sizes, ends, strict=True):
+        output = isinstance(table, Output)
+        span = table.span if isinstance(table, Output) else float(high[start:end].max() - low[start:end].min())
+        held = output or ours.executable.recipe == "float32"
+        far = float(worst[start:end].max())
+        yield Verdict(ours.executable.key, table.name, steps, far, span, share * span if held else None)
 
 
-def _distance(one: Sequence[float], other: Sequence[float]) -> float:
-    return max(abs(a - b) for a, b in zip(one, other, strict=True))
-
-
-def _larger(one: float, other: float) -> float:
-    return one if one >= other else other  # a NaN as `other` wins, and stays as `one`: no comparison with it holds
+def _taken(backend: Backend, reading: array[float], state: State) -> NDArray[np.float64]:
+    """One step; the outputs (NaN where not finite) and the next state, one behind the other."""
+    y = backend.step(reading, state) or array("f", [float("nan")] * len(backend.bundle.manifest.outputs))
+    return np.concatenate([y, *backend.dump_state(state)]).astype(np.float64)

@@ -19,7 +19,9 @@ ABSENT = frozenset({"", "nan", "na", "n/a", "null", "none"})
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row of a history: values in channel order and sensors' units (NaN where missing), seconds, where it stood."""
+    """One row of a history: values in channel order and sensors' units (NaN where missing), seconds, where it stood,
+    and whether it is marked as anomalous.
+    """
 
     machine: str
     ts: float
@@ -27,6 +29,7 @@ class Record:
     failed: bool
     source: str
     line: int
+    anomalous: bool = False
 
 
 class Reader(Protocol):
@@ -77,13 +80,15 @@ def check_names(paths: Sequence[Path], data: DataSpec) -> None:
 def by_machine(reader: Reader, paths: Sequence[Path], data: DataSpec, channels: Sequence[str]) -> list[Record]:
     """The rows of histories to predict: machine by machine as they first appear, each in time order.
 
-    Such a history need not say when a machine failed: the failure column is read from those files that have it.
+    Such a history need not say when a machine failed: the failure column is read from those files that have it, marks
+    of anomalies from none.
     """
     check_names(paths, data)
     rows: dict[str, list[Record]] = {}
     for path in paths:
         told = data.failure is not None and data.failure in reader.columns(path)
-        for record in reader.records(path, data if told else replace(data, failure=None), channels):
+        known = replace(data, failure=data.failure if told else None, anomaly=None)
+        for record in reader.records(path, known, channels):
             rows.setdefault(record.machine, []).append(record)
     return [record for records in rows.values() for record in sorted(records, key=lambda record: record.ts)]
 

@@ -27,7 +27,7 @@ class CsvReader:
             return tuple(_header(file)[0])
 
     def records(self, path: Path, data: DataSpec, channels: Sequence[str]) -> Iterator[Record]:
-        """The rows of `path`. The failure column counts 1, true, yes, t, y as true."""
+        """The rows of `path`. The columns of failures and anomalies count 1, true, yes, t, y as true."""
         missing = ABSENT | {text.lower() for text in data.missing}
         with _opened(path) as file:
             header, separator = _header(file)
@@ -69,7 +69,7 @@ def _columns(path: Path, header: list[str], data: DataSpec, channels: Sequence[s
     doubled = sorted({name for name in header if name and header.count(name) > 1})
     if doubled:
         raise DataError(f"`{path}` has two columns called `{doubled[0]}`; rename one")
-    named = {"data.machine": data.machine, "data.time": data.time, "data.failure": data.failure}
+    named = {f"data.{key}": getattr(data, key) for key in ("machine", "time", "failure", "anomaly")}
     wanted = {key: name for key, name in named.items() if name is not None and name != FILE}
     wanted |= {f"signals.{name}": name for name in channels}
     for key, name in wanted.items():
@@ -105,13 +105,16 @@ def _record(
     machine = path.stem if data.machine == FILE else row[columns[data.machine]].strip()
     if not machine:
         raise DataError(f"{path}, line {line}: column `{data.machine}` is empty; every row needs its machine")
-    failed = False
-    if data.failure is not None:
-        text = row[columns[data.failure]].strip().lower()
-        failed = text in _TRUE
-        if not failed and text not in _FALSE:
-            raise DataError(
-                f"{path}, line {line}: column `{data.failure}` holds `{text}`; write true or false (or 1, 0)"
-            )
+    failed, anomalous = (
+        column is not None and _flag(row[columns[column]], path, line, column)
+        for column in (data.failure, data.anomaly)
+    )
     values = [number(row[columns[c]], missing, str(path), line, c) for c in channels]
-    return Record(machine, ts, values, failed, str(path), line)
+    return Record(machine, ts, values, failed, str(path), line, anomalous)
+
+
+def _flag(text: str, path: Path, line: int, column: str) -> bool:
+    said = text.strip().lower()
+    if said not in _TRUE and said not in _FALSE:
+        raise DataError(f"{path}, line {line}: column `{column}` holds `{said}`; write true or false (or 1, 0)")
+    return said in _TRUE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 
 import click
@@ -68,7 +69,11 @@ def _referee(path: Path, name: str, as_json: bool) -> None:
     with progress("asking the referee", rounds(opened, judge)) as advance:
         verdicts = compare(opened, judge, advance)
     if as_json:
-        click.echo(json.dumps([{**asdict(v), "ok": v.ok} for v in verdicts], indent=1))
+        click.echo(
+            json.dumps(
+                [{**asdict(v), "worst": v.worst if isfinite(v.worst) else None, "ok": v.ok} for v in verdicts], indent=1
+            )
+        )
     else:
         rows = [
             [v.executable, v.tensor, v.steps, v.worst, v.range, v.allowed, "ok" if v.ok else "FAILED"] for v in verdicts

@@ -97,18 +97,16 @@ def test_it_stops_when_validation_machines_see_no_progress() -> None:
     assert found.epochs < 50 and told == list(range(1, found.epochs + 1))
 
 
-@pytest.mark.parametrize("key", ["capped", "score"])
-def test_early_stopping_makes_one_figure_as_the_measure_says(key: str) -> None:
+def test_early_stopping_asks_every_warm_reading_for_the_headline() -> None:
     class Nothing(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.zeros(*x.shape[:2], 1)
 
     task, histories = build_task(project()), fleet(3)
-    task.measures = tuple(m for m in task.measures if m.key == key)
     exam = Exam(project(), histories, task, Scaler(2), np.random.default_rng(0), 0)
-    truths = [truth_of(task, h)[2:].astype(float) for h in histories]
-    costs = np.concatenate([task.measures[0].cost(0 * truth, truth) for truth in truths])
-    assert exam.error(Nothing()) == pytest.approx(costs.sum() if key == "score" else np.sqrt(costs.mean()))
+    truths = [truth_of(task, h)[2:] for h in histories]
+    want = task.measures[0].figure(histories, [0 * truth for truth in truths], truths)
+    assert exam.error(Nothing()) == pytest.approx(want)
 
 
 def test_censored_lives_change_what_is_learnt() -> None:

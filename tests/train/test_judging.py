@@ -26,11 +26,12 @@ from train.build import build_predictor, build_task
 from train.data.history import History
 from train.data.scale import Scaler
 from train.data.split import Cut, Split
-from train.evaluate import Figure, Predict, ask, judge, tally
+from train.evaluate import Figure, ask, judge, tally
 from train.report import verdict
-from train.tasks.base import Array, Measure
+from train.tasks.base import Array, Predict
+from train.tasks.measure import Measure, cost, root_mean
 
-MEASURE = Measure("e", "RMSE", "cycles", lambda p, t: np.asarray((p[:, 0] - t[:, 0]) ** 2, np.float64))
+MEASURE = Measure("e", "RMSE", "cycles", cost(lambda p, t: (p[:, 0] - t[:, 0]) ** 2), root_mean)
 
 
 def project() -> Project:
@@ -55,7 +56,8 @@ def counting(histories: Sequence[History]) -> list[Array]:
 
 def figure(errors: Sequence[float]) -> Figure:
     names = tuple(f"m{i}" for i in range(len(errors)))
-    return Figure(MEASURE, names, np.square(np.asarray(errors, np.float64)), np.ones(len(errors)))
+    sums, over = root_mean([np.array([[float(error) ** 2]]) for error in errors])
+    return Figure(MEASURE, names, sums, over)
 
 
 def test_only_the_last_readings_are_seen_where_the_table_says_so() -> None:

@@ -14,23 +14,26 @@ from hypothesis import strategies as st
 from edge.errors import DataError, ProjectError
 from edge.spec import parse_project
 from train.build import build_task
+from train.data.batches import Batch
 from train.data.history import History
-from train.tasks.base import Task
+from train.tasks.rul import RemainingUsefulLife
 
 
-def task(alarm: dict[str, Any] | None = None, **options: Any) -> Task:
+def task(alarm: dict[str, Any] | None = None, **options: Any) -> RemainingUsefulLife:
     table = {"project": {"name": "t"}, "data": {"path": "x"}, "signals": {"a": {}}}
-    return build_task(parse_project({**table, "task": {"kind": "rul", "cap": 10, **options}, "alarm": alarm or {}}))
+    made = build_task(parse_project({**table, "task": {"kind": "rul", "cap": 10, **options}, "alarm": alarm or {}}))
+    assert isinstance(made, RemainingUsefulLife)
+    return made
 
 
 def life(length: int, failed: bool = True, left: float | None = 0.0, machine: str = "m") -> History:
     return History(machine, 0, np.arange(length, dtype=float), np.zeros((length, 1), np.float32), failed, left)
 
 
-def loss(of: Task, history: History, raw: list[float]) -> float:
+def loss(of: RemainingUsefulLife, history: History, raw: list[float]) -> float:
     labels = of.labels(history)
     parts = (torch.from_numpy(t)[None] for t in (labels.value, labels.weight, labels.censored))
-    return float(of.loss(torch.tensor(raw)[None, :, None], *parts))
+    return float(of.loss(torch.tensor(raw)[None, :, None], Batch(torch.zeros(1, len(raw), 1), *parts)))
 
 
 def test_labels_of_a_failed_life_count_down_from_the_cap() -> None:
@@ -64,7 +67,8 @@ def test_weight_zero_is_not_seen() -> None:
     of = task()
     value, weight = torch.zeros(1, 3, 1), torch.tensor([[[1.0], [0.0], [0.0]]])
     censored = torch.zeros(1, 3, dtype=torch.bool)
-    assert float(of.loss(torch.tensor([[[0.5], [9.0], [-9.0]]]), value, weight, censored)) == pytest.approx(0.25)
+    batch = Batch(torch.zeros(1, 3, 1), value, weight, censored)
+    assert float(of.loss(torch.tensor([[[0.5], [9.0], [-9.0]]]), batch)) == pytest.approx(0.25)
 
 
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=20))
@@ -106,7 +110,7 @@ def test_a_cut_window_of_a_life_still_knows_its_truth() -> None:
 
 def test_the_nasa_score_punishes_being_late_more() -> None:
     score = next(m for m in task(cap=125).measures if m.key == "score")
-    early, late = (float(score.cost(np.array([[50.0 + d]]), np.array([[50.0]]))[0]) for d in (-13.0, 10.0))
+    early, late = (float(score.take(life(1), np.array([[50.0 + d]]), np.array([[50.0]]))[0, 0]) for d in (-13.0, 10.0))
     assert early == pytest.approx(np.e - 1) and late == pytest.approx(np.e - 1)
 
 
@@ -117,7 +121,7 @@ def test_a_scaled_nasa_score_says_so() -> None:
 
 def test_the_nasa_score_stays_finite_whatever_a_life_is_counted_in() -> None:
     score = next(m for m in task(cap=1e6).measures if m.key == "score")
-    assert np.isfinite(score.cost(np.array([[1e6]]), np.array([[0.0]]))).all()
+    assert np.isfinite(score.take(life(1), np.array([[1e6]]), np.array([[0.0]]))).all()
 
 
 @pytest.mark.parametrize(

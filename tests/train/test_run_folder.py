@@ -243,7 +243,7 @@ def test_cross_validation_compares_all_models_and_writes_nothing(
         assert set(question["models"]) == {"gru", "ridge", "life ridge", "constant"}
         assert set(question["behind"]) == {"ridge", "life ridge", "constant"}
     assert edge(monkeypatch, "train", folder / "pump.toml", "--cv", 2) == 0
-    assert "RMSE at random cut-offs" in capsys.readouterr().out
+    assert "RMSE capped, at cut-offs" in capsys.readouterr().out
     assert left_behind(folder) == [] and not (folder / "runs").exists()
 
 

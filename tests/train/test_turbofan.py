@@ -51,9 +51,11 @@ def test_a_perfect_capped_model_is_no_perfect_raw_one(turbofan: Project) -> None
     test = gather_test(turbofan)
     assert test is not None
     task = build_task(turbofan)
-    left = np.array([[h.left] for h in test.histories], float)
+    left = np.array([[h.left] for h in test.histories], np.float32)
     raw = next(m for m in task.measures if m.key == "raw")
-    assert np.sqrt(raw.cost(np.minimum(left, 125), left).mean()) == pytest.approx(3.74, abs=0.01)
+    assert raw.figure(test.histories, list(np.minimum(left, 125)[:, None]), list(left[:, None])) == pytest.approx(
+        3.74, abs=0.01
+    )
     assert (
         task.error(test.histories, [np.minimum(t, 125) for h in test.histories if (t := task.truth(h)) is not None])
         == 0

@@ -208,7 +208,8 @@ def _history(
             replaced.update(c for c, was, now in zip(channels, record.values, values, strict=True) if was != now)
         rows.append(values)
     ts = np.array([r.ts for r in records], np.float64)
-    return History(machine, life, ts, np.array(rows, np.float32), records[-1].failed, left)
+    marks = None if project.data.anomaly is None else np.array([r.anomalous for r in records], np.bool_)
+    return History(machine, life, ts, np.array(rows, np.float32), records[-1].failed, left, marks)
 
 
 def _judge_channels(project: Project, gathered: Gathered, replaced: Counter[str], key: str) -> None:

@@ -17,7 +17,8 @@ class History:
     `life` counts the histories of one machine. `x` [T, C] float32 in the sensors' units, missing values already held
     (see `edge.clean`), NaN only before a channel's first good value; `ts` [T] seconds, strictly increasing. `failed`:
     the last reading is the failure. `left`: readings truly left after the last one, where known (0 where it failed,
-    those of the stretches behind it where they led to a failure), else None: the life is censored.
+    those of the stretches behind it where they led to a failure), else None: the life is censored. `anomalous` [T]:
+    where a person marked the machine as faulty, None where nobody looked.
     """
 
     machine: str
@@ -26,6 +27,7 @@ class History:
     x: NDArray[np.float32]
     failed: bool
     left: float | None
+    anomalous: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -34,7 +36,9 @@ class History:
         """Readings `start` … `stop - 1` as a history of their own; `left` and `failed` say what is still true of it."""
         whole = stop == len(self)
         left = None if self.left is None else self.left + len(self) - stop
-        return replace(self, ts=self.ts[start:stop], x=self.x[start:stop], failed=self.failed and whole, left=left)
+        marks = None if self.anomalous is None else self.anomalous[start:stop]
+        ts, x = self.ts[start:stop], self.x[start:stop]
+        return replace(self, ts=ts, x=x, failed=self.failed and whole, left=left, anomalous=marks)
 
 
 def machines(histories: Sequence[History]) -> list[str]:

@@ -22,11 +22,14 @@ class Split:
     test: list[History]
 
 
-def split(histories: Sequence[History], project: Project, test: Sequence[History] | None = None) -> Split:
+def split(
+    histories: Sequence[History], project: Project, test: Sequence[History] | None = None, *, lasting: bool = True
+) -> Split:
     """Deal the machines out by `train.validation_share` and `train.test_share`, reproducibly by `train.seed`.
 
     Machines that failed and machines that never did are dealt separately, so that every group holds its share of
-    failures. With `test` given, nothing is taken away for it. Raises DataError where the machines are too few.
+    failures; with `lasting` each group must hold one. With `test` given, nothing is taken away for it. With
+    `train.split = "time"` every machine is cut in time instead. Raises DataError where the machines are too few.
     """
     spec = project.train
     if not spec.validation_share:
@@ -34,9 +37,20 @@ def split(histories: Sequence[History], project: Project, test: Sequence[History
     if test is None and not spec.test_share:
         raise DataError("`train.test_share` is 0 and `data.test` names no file: nothing would be held back to judge by")
     shares = {"validation": spec.validation_share, "test": 0.0 if test is not None else spec.test_share}
+    if spec.split == "time":
+        early, middle, late = _in_time(histories, *shares.values())
+        return Split(early, middle, late if test is None else list(test))
     parts = _deal(histories, list(shares.values()), spec.seed)
     failed = _ended(histories)
     groups = 1 + sum(share > 0 for share in shares.values())
+    if not lasting:
+        fleet = len(machines(histories))
+        if fleet < groups:
+            raise DataError(
+                f"{fleet} machines are too few for {groups} groups; add machines, or cut each machine in time with "
+                'train.split = "time"'
+            )
+        failed = set(machines(histories))
     lower = ", or lower train.validation_share and train.test_share" if len(failed) >= groups else ""
     for part, (name, share) in zip(parts, {**shares, "training": 1.0}.items(), strict=True):
         if share and not failed & part:
@@ -48,10 +62,17 @@ def split(histories: Sequence[History], project: Project, test: Sequence[History
     return Split(train, validation, held if test is None else list(test))
 
 
-def folds(histories: Sequence[History], count: int, seed: int) -> Iterator[tuple[list[History], list[History]]]:
-    """`count` times (others, this fold); every machine is in exactly one fold. Raises DataError for too few."""
+def folds(
+    histories: Sequence[History], count: int, seed: int, *, lasting: bool = True
+) -> Iterator[tuple[list[History], list[History]]]:
+    """`count` times (others, this fold); every machine is in exactly one fold. Raises DataError for too few, which with
+    `lasting` are machines that ran to failure.
+    """
     failed = _ended(histories)
-    if len(failed) < 2 * count:
+    fleet = len(machines(histories))
+    if not lasting and fleet < count + 2:
+        raise DataError(f"{count} folds need {count + 2} machines or more, here are {fleet}; ask for fewer")
+    if lasting and len(failed) < 2 * count:
         raise DataError(
             f"{count} folds need {2 * count} machines that ran to failure, here are {len(failed)}; ask for fewer"
         )
@@ -65,8 +86,39 @@ def folds(histories: Sequence[History], count: int, seed: int) -> Iterator[tuple
 
 
 def _ended(histories: Sequence[History]) -> set[str]:
-    """Machines of which it is known when they failed."""
-    return {h.machine for h in histories if h.left is not None}
+    """Machines of which it is known when they failed, or that were anomalous for a while."""
+    return {h.machine for h in histories if h.left is not None or (h.anomalous is not None and h.anomalous.any())}
+
+
+def check_later(training: Sequence[History], test: Sequence[History]) -> None:
+    """Raises DataError where a machine is in both at the same time: later readings of one machine may judge it."""
+    ends = {h.machine: h.ts[-1] for h in sorted(training, key=lambda h: float(h.ts[-1]))}
+    for h in test:
+        if h.machine in ends and h.ts[0] <= ends[h.machine]:
+            raise DataError(
+                f"machine `{h.machine}` has readings in data.test that are not later than its last one in data.path; "
+                "what was learnt from proves nothing, so take it out of one of the two, or rename it"
+            )
+
+
+def _in_time(
+    histories: Sequence[History], validation: float, test: float
+) -> tuple[list[History], list[History], list[History]]:
+    """The first readings of each machine, those behind them, and the last ones; a piece of one reading is none."""
+    parts: tuple[list[History], list[History], list[History]] = ([], [], [])
+    for name in machines(histories):
+        mine = sorted((h for h in histories if h.machine == name), key=lambda h: float(h.ts[0]))
+        total = sum(len(h) for h in mine)
+        ends = (round(total * (1 - validation - test)), round(total * (1 - test)), total)
+        at = 0
+        for h in mine:
+            begins = (0, *ends[:-1])
+            for part, begin, end in zip(parts, begins, ends, strict=True):
+                first, last = max(begin - at, 0), min(end - at, len(h))
+                if last - first > 1:
+                    part.append(h.window(first, last))
+            at += len(h)
+    return parts
 
 
 def _order(histories: Sequence[History], seed: int) -> list[str]:
@@ -87,7 +139,9 @@ def _deal(histories: Sequence[History], shares: Sequence[float], seed: int) -> l
     for group in groups:
         at = 0
         for part, share in zip(parts, shares, strict=True):
-            n = max(round(share * len(group)), 1 if share and group is groups[0] else 0)
+            # A share above 0 gets one of the machines that failed, or one at all where none did.
+            least = 1 if share and (group is groups[0] or not groups[0]) else 0
+            n = max(round(share * len(group)), least)
             part.update(group[at : at + n])
             at += n
         rest.update(group[at:])

@@ -2,4 +2,11 @@
 
 from edge.registry import Registry
 
-TASKS = Registry("task", {"rul": "train.tasks.rul:RemainingUsefulLife"})
+TASKS = Registry(
+    "task",
+    {
+        "rul": "train.tasks.rul:RemainingUsefulLife",
+        "failure": "train.tasks.failure:Failure",
+        "anomaly": "train.tasks.anomaly:Anomaly",
+    },
+)

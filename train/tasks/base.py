@@ -1,22 +1,38 @@
-"""The contract of a task: labels and weights from histories, loss, metrics, units, and the keys of its alarm."""
+"""The contract of a task: everything that depends on what is predicted, in one file a task."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edge.errors import DataError
-from edge.spec import AlarmSpec
+from edge.errors import DataError, ProjectError
+from edge.registry import suggest
+from edge.spec import AlarmSpec, Project
 from train.data.history import History
+from train.tasks.measure import Measure
+from train.tasks.tail import Tail
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+    from train.data.batches import Batch
+    from train.data.split import Split
+    from train.evaluate import Judged
+    from train.predictor import Predictor
 
 Array = NDArray[np.float32]
-Costs = NDArray[np.float64]
+
+Predict = Callable[[Sequence[History]], list[Array]]
+"""From histories to predictions [T, O] each, in the task's units; every history from the initial state."""
+
+Baseline = Callable[[Project, "Task", "Split"], Predict]
+"""How an honest baseline is fitted; the split's test group is not for it."""
 
 UNKNOWN = "the truth of no held-out history is known; hold back machines that ran to failure, or say what was left"
 """What a DataError says where there is nothing to judge by."""
@@ -29,7 +45,7 @@ class TaskOptions:
 
 @dataclass(frozen=True)
 class Labels:
-    """What a life teaches. `value` [T, O] in the task's units; `weight` [T, O], 0 where nothing is known; `censored`
+    """What a life teaches. `value` [T, L] in the task's units; `weight` [T, L], 0 where nothing is known; `censored`
     [T] is true where the value is only a bound (the record ended before the failure).
     """
 
@@ -39,83 +55,130 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Measure:
-    """One figure about predictions; lower is better.
-
-    `cost` takes predictions [N, O] and the truth [N, O] in the task's units and returns a cost each [N]; `total` makes
-    one figure of them: the root of their mean, or their sum. `at`: the readings a history is judged at, or every
-    reading.
+class Question:
+    """What cross-validation asks of each history: `starts` first readings (random with `mid_life`), `each` cut-offs
+    behind every one of them. A measure of whole records is asked of the record from each first reading on instead.
     """
 
-    key: str
-    name: str
-    unit: str
-    cost: Callable[[Costs, Costs], Costs]
-    total: Literal["root mean", "sum"] = "root mean"
-    at: Literal["judged", "every"] = "judged"
-
-    def over(self, costs: Costs, counts: Costs) -> Costs:
-        """Figures of `costs`, each the sum of `counts` of them; both have the same shape."""
-        return costs if self.total == "sum" else np.sqrt(costs / np.maximum(counts, 1.0))
-
-    def figure(self, predicted: Sequence[Array], truths: Sequence[Array]) -> float:
-        """One figure of pairs of predictions and truths, [N, O] each."""
-        pairs = zip(predicted, truths, strict=True)
-        costs = np.concatenate([self.cost(p.astype(np.float64), t.astype(np.float64)) for p, t in pairs])
-        return float(self.over(costs.sum(keepdims=True), np.array([float(len(costs))]))[0])
+    starts: int
+    each: int
+    mid_life: bool
 
 
 class Task(ABC):
     """What is predicted.
 
-    `outputs` is the table of outputs (name, unit), `measures` what predictions are judged by, the headline first. A
-    history is judged at its last reading where the truth beyond it is known, and at random cut-offs where it ran to
-    failure (the last reading of a life says nothing: there the answer is always zero). All of these are its cut-offs.
+    `outputs` is the table of outputs (name, unit), the first of which decides the alarm; `width` how many raw outputs
+    the family has; `measures` what predictions are judged by, the headline first; `baselines` what a model must beat;
+    `questions` what cross-validation asks; `notes` what a report says about the baselines; `lasting` says whether only
+    machines that ran to failure can judge, so that each group of a split needs one.
     """
 
     Options: ClassVar[type[TaskOptions]] = TaskOptions
+    alarm_keys: ClassVar[tuple[str, ...]]
+    baselines: ClassVar[Mapping[str, Baseline]]
+    questions: ClassVar[Mapping[str, Question]] = {
+        "seen from the first reading": Question(1, 20, False),
+        "seen from mid-life on": Question(5, 4, True),
+    }
+    notes: ClassVar[tuple[str, ...]] = ()
+    lasting: ClassVar[bool] = True
     outputs: tuple[tuple[str, str], ...]
     measures: tuple[Measure, ...]
     options: Any
+    alarm: AlarmSpec
 
     @property
     def headline(self) -> str:
         """Name of the error that `error` returns and the certificate uses."""
         return self.measures[0].name
 
-    def __init__(self, options: Any, alarm: AlarmSpec) -> None:
-        """`options` an instance of `Options`. Raises ProjectError where `alarm` has keys this task does not know."""
+    @property
+    def width(self) -> int:
+        """Raw outputs R of the family."""
+        return len(self.outputs)
+
+    @property
+    def exam_unit(self) -> str:
+        """Unit of the error that stops the fitting."""
+        return self.measures[0].unit
+
+    def __init__(self, options: Any, project: Project) -> None:
+        """`options` an instance of `Options`; `alarm` is the project's, with defaults where a task has some.
+
+        Raises ProjectError where `[alarm]` has keys this task does not know.
+        """
         self.options = options
-        self.alarm = alarm
+        self.alarm = project.alarm
+        known = [*self.alarm_keys, "hold_readings"]
+        for spec in fields(self.alarm):
+            if spec.name not in known and getattr(self.alarm, spec.name) is not None:
+                kind = project.task.kind
+                raise ProjectError(f"task `{kind}` knows no `alarm.{spec.name}`{suggest(spec.name, known)}")
+        if self.lasting and project.train.split == "time":
+            raise ProjectError(
+                f"task `{project.task.kind}` learns from whole lives, which cannot be cut in time; "
+                'write train.split = "machine"'
+            )
+
+    def alarm_within(self, low: float, high: float, reach: str) -> None:
+        """Raises ProjectError where a level of the alarm is outside `low` … `high`; `reach` says that in words."""
+        for key in self.alarm_keys:
+            level = getattr(self.alarm, key)
+            if level is not None and not low < level < high:
+                raise ProjectError(f"`alarm.{key}` is {level:g}, but predictions go from {reach}")
+
+    def settled(self, project: Project) -> Project:
+        """`project` with the alarm this task decides by: what travels to the device."""
+        return replace(project, alarm=self.alarm)
+
+    def taught(self, histories: Sequence[History]) -> list[History]:
+        """What of these histories may be learnt from."""
+        return list(histories)
 
     @abstractmethod
     def labels(self, history: History) -> Labels:
         """The labels of one life."""
 
     @abstractmethod
-    def loss(self, raw: Tensor, value: Tensor, weight: Tensor, censored: Tensor) -> Tensor:
-        """Scalar loss of the family's raw output [B, T, O] against labels in the task's units."""
+    def loss(self, raw: Tensor, batch: Batch) -> Tensor:
+        """Scalar loss of the family's raw output [B, T, R] for a batch."""
 
     @abstractmethod
-    def units(self, raw: Tensor) -> Tensor:
-        """The family's raw output [..., O] in the task's units; part of every exported file, so plain tensor operations
-        only.
-        """
+    def exam(self, answers: Iterable[tuple[Tensor, Batch, Tensor]]) -> float:
+        """The error that stops the fitting, of raw outputs [B, T, R], batches and the readings asked for [B, T]."""
+
+    @abstractmethod
+    def tail(self) -> Tail:
+        """What stands behind the family, fresh; part of every exported file."""
+
+    def settle(self, predictor: Predictor, training: Sequence[History], validation: Sequence[History]) -> None:
+        """Fit what the tail must know of the fitted family; called once, when the family is final. In place."""
+        return
+
+    def tells(self, history: History) -> bool:
+        """Can this history judge at all?"""
+        return self.truth(history) is not None
 
     @abstractmethod
     def truth(self, history: History) -> Array | None:
-        """What would have been right at every reading [T, O], or None where nobody knows. For judging, never for
-        fitting.
+        """What would have been right at every reading [T, O], NaN where nobody knows, or None where that is everywhere.
+        For judging, never for fitting.
         """
 
     @abstractmethod
     def judged(self, history: History) -> list[int]:
-        """The readings a history is judged at; empty where the truth is not known."""
+        """The readings a history is judged at, its cut-offs; empty where the truth is not known."""
 
     def asked(self, measure: Measure, history: History) -> list[int]:
         """The readings at which `measure` is taken; empty where the truth is not known."""
         judged = self.judged(history)
-        return list(range(len(history))) if judged and measure.at == "every" else judged
+        if not judged or measure.at == "judged":
+            return judged
+        truth = self.truth(history)
+        assert truth is not None, "what is judged has a truth"
+        known = ~np.isnan(truth[:, 0])
+        return list(range(len(history))) if measure.at == "record" else [int(i) for i in np.flatnonzero(known)]
 
     def error(self, histories: Sequence[History], predictions: Sequence[Array]) -> float:
         """The first measure of predictions [T, O], over the histories whose truth is known; lower is better.
@@ -123,12 +186,23 @@ class Task(ABC):
         Raises DataError where the truth of none is known.
         """
         headline = self.measures[0]
-        predicted, truths = [], []
+        known, predicted, truths = [], [], []
         for history, found in zip(histories, predictions, strict=True):
             at, truth = self.asked(headline, history), self.truth(history)
             if at and truth is not None:
+                known.append(history)
                 predicted.append(found[at])
                 truths.append(truth[at])
         if not truths:
             raise DataError(UNKNOWN)
-        return headline.figure(predicted, truths)
+        return headline.figure(known, predicted, truths)
+
+    @abstractmethod
+    def said(self, histories: Sequence[History]) -> str:
+        """What held-out histories were judged at, as half a sentence behind "judged at"."""
+
+    @abstractmethod
+    def draw(
+        self, drawing: Drawing, histories: Sequence[History], predictions: Sequence[Array], judged: dict[str, Judged]
+    ) -> None:
+        """Draw what a run found; `judged` begins with the model, `predictions` [T, O] are the model's."""

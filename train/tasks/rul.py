@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from edge.errors import ProjectError
-from edge.registry import suggest
-from edge.spec import AlarmSpec
-from train.data.history import History
-from train.tasks.base import Array, Costs, Labels, Measure, Task, TaskOptions
+from edge.spec import Project
+from train.baselines import constant, life_ridge, ridge
+from train.data.history import History, machines
+from train.picture import by_history, lives, two_panels
+from train.tasks.base import Array, Labels, Task, TaskOptions
+from train.tasks.measure import Costs, Measure, cost, root_mean, total
+from train.tasks.tail import Stateless, Tail
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+    from train.data.batches import Batch
+    from train.evaluate import Judged
 
 CUT_OFFS = 10
 """Random cut-offs at which a held-out life that ran to failure is judged."""
@@ -44,28 +55,23 @@ class RemainingUsefulLife(Task):
     """
 
     Options = RulOptions
+    alarm_keys = ("raise_below", "clear_above")
+    baselines = {"ridge": ridge, "life ridge": life_ridge, "constant": constant}  # noqa: RUF012
+    notes = ("ridges learn from those that told when to stop, too, once these have chosen the penalty",)
     options: RulOptions
 
-    def __init__(self, options: RulOptions, alarm: AlarmSpec) -> None:
-        super().__init__(options, alarm)
+    def __init__(self, options: RulOptions, project: Project) -> None:
+        super().__init__(options, project)
         if not options.cap > 0:
             raise ProjectError(f"`task.cap` must be above 0 {options.unit}, not {options.cap:g}")
-        known = ["raise_below", "clear_above", "hold_readings"]
-        for spec in fields(alarm):
-            if spec.name not in known and getattr(alarm, spec.name) is not None:
-                raise ProjectError(f"task `rul` knows no `alarm.{spec.name}`{suggest(spec.name, known)}")
-        for key in ("raise_below", "clear_above"):
-            level = getattr(alarm, key)
-            if level is not None and not 0 < level < options.cap:
-                reach = f"0 to task.cap = {options.cap:g} {options.unit}"
-                raise ProjectError(f"`alarm.{key}` is {level:g}, but predictions go from {reach}")
+        self.alarm_within(0, options.cap, f"0 to task.cap = {options.cap:g} {options.unit}")
         self.outputs = (("rul", options.unit),)
         score = "NASA score" if options.cap == USUAL_CAP else f"NASA score, scaled to cap {options.cap:g}"
         self.measures = (
-            Measure("capped", "RMSE capped, at cut-offs", options.unit, self._capped),
-            Measure("raw", "RMSE raw, at cut-offs", options.unit, _raw),
-            Measure("score", score, "", self._score, "sum"),
-            Measure("every", "RMSE capped, every reading", options.unit, self._capped, at="every"),
+            Measure("capped", "RMSE capped, at cut-offs", options.unit, cost(self._capped), root_mean),
+            Measure("raw", "RMSE raw, at cut-offs", options.unit, cost(_raw), root_mean),
+            Measure("score", score, "", cost(self._score), total),
+            Measure("every", "RMSE capped, every reading", options.unit, cost(self._capped), root_mean, at="every"),
         )
 
     def labels(self, history: History) -> Labels:
@@ -77,13 +83,20 @@ class RemainingUsefulLife(Task):
         weight = np.where(censored & (value <= 0), 0.0, 1.0).astype(np.float32)
         return Labels(value[:, None], weight[:, None], censored)
 
-    def loss(self, raw: Tensor, value: Tensor, weight: Tensor, censored: Tensor) -> Tensor:
-        """Mean squared error in shares of the cap, one-sided where `censored` [B, T]: only falling below the bound
-        costs.
-        """
-        gap = raw - value / self.options.cap
-        gap = torch.where(censored.unsqueeze(-1), gap.clamp(max=0.0), gap)
-        return (gap * gap * weight).sum() / weight.sum().clamp(min=1.0)
+    def loss(self, raw: Tensor, batch: Batch) -> Tensor:
+        """Mean squared error in shares of the cap, one-sided where censored: only falling below the bound costs."""
+        gap = raw - batch.value / self.options.cap
+        gap = torch.where(batch.censored.unsqueeze(-1), gap.clamp(max=0.0), gap)
+        return (gap * gap * batch.weight).sum() / batch.weight.sum().clamp(min=1.0)
+
+    def exam(self, answers: Iterable[tuple[Tensor, Batch, Tensor]]) -> float:
+        """The headline: RMSE of the capped life, at every reading asked for."""
+        errors = [(self.units(raw) - batch.value)[asked] for raw, batch, asked in answers]
+        return float(torch.cat(errors).double().square().mean().sqrt())
+
+    def tail(self) -> Tail:
+        """No state: a share of the cap becomes readings."""
+        return Stateless(self.units)
 
     def units(self, raw: Tensor) -> Tensor:
         """Share of the cap, cut to 0 … 1, in readings."""
@@ -104,6 +117,26 @@ class RemainingUsefulLife(Task):
             return [len(history) - 1]
         rng = np.random.default_rng([CUT_SEED, zlib.crc32(history.machine.encode()), history.life])
         return sorted(int(i) for i in rng.integers(min(CUT_LEAST, len(history) - 1), len(history), CUT_OFFS))
+
+    def said(self, histories: Sequence[History]) -> str:
+        """How many cut-offs there are, and where."""
+        drawn = [len(self.judged(h)) for h in histories if h.failed]
+        last = sum(len(self.judged(h)) for h in histories if not h.failed)
+        parts = [f"{sum(drawn)} drawn in {len(drawn)} lives that ran to failure"] if drawn else []
+        parts += [f"the last reading of {last} records that end before it"] if last else []
+        return f"{sum(drawn) + last} cut-offs: {' and '.join(parts)}"
+
+    def draw(
+        self, drawing: Drawing, histories: Sequence[History], predictions: Sequence[Array], judged: dict[str, Judged]
+    ) -> None:
+        """Does it see the end coming, and how much history does it need?"""
+        unit, (left, right) = self.options.unit, two_panels(drawing)
+        judges = [(h, p) for h, p in zip(histories, predictions, strict=True) if self.judged(h)]
+        pairs = [(t[:, 0], p[:, 0]) for h, p in judges if (t := self.truth(h)) is not None]
+        title = f"{len(machines([h for h, _ in judges]))} machines it never saw, on their way to failure"
+        lives(left, pairs, next(iter(judged)), title)
+        left.set(xlabel=f"true {unit} left", ylabel=f"predicted {unit} left")
+        by_history(right, judged)
 
     def _capped(self, predicted: Costs, truth: Costs) -> Costs:
         return _raw(predicted, np.minimum(truth, self.options.cap))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from device.decide import AlarmState, decide
+from edge.decide import AlarmState, decide
 from edge.spec import AlarmSpec
 
 
