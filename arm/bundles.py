@@ -11,12 +11,12 @@ from arm.shell import run
 from arm.wheels import CONSTRAINTS, PACKAGES
 
 FAMILIES = {
-    "gru": ("model.hidden=32",),
-    "tcn": ("model.channels=16", "model.levels=4"),
+    "gru": ("model.hidden=16",),
+    "tcn": ("model.channels=8", "model.levels=4"),
 }
 """Family -> options that keep its training short."""
 
-MACHINES, SEED, EPOCHS = 12, 1, 3
+MACHINES, SEED, EPOCHS = 12, 1, 10
 SCORED = "scored.csv"
 """The history that is replayed: of two machines, so that states have something to be mixed up with."""
 

@@ -29,7 +29,7 @@ ExecStart=/opt/proof/proof.sh
 WantedBy=multi-user.target
 """
 
-PIP = "[global]\nno-index = true\nfind-links = /opt/proof/wheels\n"
+PIP = "[global]\nno-index = true\nfind-links = /opt/proof/wheels\n[install]\nno-compile = true\n"
 """The machine has no network: its package index is a folder. That is pip's setting; the commands stay as they are."""
 
 
