@@ -17,7 +17,7 @@ from device.backends import BACKENDS
 from edge.bundle import Bundle
 from edge.recipes import RECIPES
 
-DELEGATE = "XNNPACK delegate"
+XNNPACK = "Created TensorFlow Lite XNNPACK delegate for CPU"
 GUEST = Path(__file__).with_name("guest")
 
 
@@ -49,17 +49,16 @@ def golden(pi: Pi, made: Made, backends: set[str]) -> int:
 
 def delegated(pi: Pi, made: Iterable[Made]) -> int:
     """How many TFLite files LiteRT hands to XNNPACK on this processor. Raises Failed where one runs without."""
-    names = [one.bundle.name for one in made]
-    asked = pi.command("python3", "-P", "delegates.py", *names)
-    said = subprocess.run(asked, capture_output=True, text=True, timeout=300, check=False)
-    log(said.stderr)
+    asked = pi.command("python3", "-P", "delegates.py", *(one.bundle.name for one in made))
+    said = subprocess.run(asked, capture_output=True, text=True, timeout=600, check=False)
+    log(said.stdout + said.stderr)
     if said.returncode != 0:
         raise Failed(f"LiteRT ended with status {said.returncode} on {pi.cpu.name}:\n{said.stderr}")
-    opened = said.stderr.split("opening ")[1:]
-    without = [piece.partition("\n")[0] for piece in opened if DELEGATE not in piece]
-    if without or not opened:
-        raise Failed(f"on {pi.cpu.name} LiteRT runs without XNNPACK, at a fraction of its speed: {', '.join(without)}")
-    return len(opened)
+    files: dict[str, dict[str, int]] = json.loads(said.stdout)
+    without = [name for name, operators in files.items() if not operators.get("DELEGATE")]
+    if without or not files or XNNPACK not in said.stderr:
+        raise Failed(f"LiteRT runs without XNNPACK on {pi.cpu.name}: {', '.join(without) or said.stderr}")
+    return len(files)
 
 
 def same_predictions(pi: Pi, made: Made, backend: str) -> int:

@@ -55,7 +55,7 @@ ROOTS = {
             "arm64",
             "bookworm",
             "minbase",
-            (*SYSTEM, "mosquitto", "mosquitto-clients", "openssl"),
+            (*SYSTEM, "mosquitto", "mosquitto-clients"),
             200,
         ),
     )

@@ -91,9 +91,7 @@ def build(kind: Kind) -> Path:
         buildah.base(base, kind.platform)
         started = ("--isolation", "chroot", "--format", "docker", "--pull-never", "--platform", kind.platform)
         offline = ("--volume", f"{folder}:/wheels:ro", "--volume", f"{storage / 'pip.conf'}:/etc/pip.conf:ro")
-        # buildah 1.28 does not tell a build stage its platform's architecture in chroot isolation of a foreign base.
-        tell = ("--build-arg", f"TARGETARCH={kind.platform.split('/')[1]}")
-        buildah("bud", *started, *offline, *tell, "-f", str(context / "Dockerfile.arm"), "-t", "edge", str(context))
+        buildah("bud", *started, *offline, "-f", str(context / "Dockerfile.arm"), "-t", "edge", str(context))
         container = buildah("from", "--pull-never", "edge").strip()
         seen = json.loads(buildah("inspect", "--type", "container", container))
         (result / "config.json").write_text(json.dumps(seen["Docker"]["config"], indent=1))

@@ -16,7 +16,7 @@ from arm.vm import Cargo, boot
 from arm.wheels import PLACES, ours, wheels
 
 GUEST = Path(__file__).parents[1] / "guest" / "proof.sh"
-LIMIT = 900
+LIMIT = 2400
 READINGS = 60
 
 UNIT = """[Unit]
