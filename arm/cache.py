@@ -37,6 +37,7 @@ def kept(name: str, recipe: object, make: Callable[[Path], None]) -> Path:
     for old in home.glob(f"{name}-????????????*"):
         shutil.rmtree(old)
     aside = path.with_name(f"{path.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     make(aside)
     aside.rename(path)

@@ -99,18 +99,18 @@ def mirrors(suite: str) -> str:
     """
     lists = Path("/etc/apt/sources.list.d")
     stanzas = [s for path in sorted(lists.glob("*.sources")) for s in re.split(r"\n\s*\n", path.read_text())]
-    places = [place for stanza in stanzas for place in _places(stanza)]
+    found = [place for stanza in stanzas for place in places(stanza)]
     files = Path("/etc/apt/sources.list"), *sorted(lists.glob("*.list"))
     old = re.compile(r"^deb\s+(?:\[[^]]*\]\s+)?(\S+)\s+(\S+)\s", re.MULTILINE)
-    places += [m[1] for path in files if path.is_file() for m in old.finditer(path.read_text()) if m[2] in HERE]
-    if not places:
+    found += [m[1] for path in files if path.is_file() for m in old.finditer(path.read_text()) if m[2] in HERE]
+    if not found:
         raise Failed(f"no mirror of Debian {' or '.join(HERE)} in /etc/apt; the lane takes the mirrors of this machine")
     if not KEYS.exists():
         raise Failed(f"there is no {KEYS}: apt-get install debian-archive-keyring")
-    return "".join(f"deb [signed-by={KEYS}] {place} {suite} main\n" for place in dict.fromkeys(places))
+    return "".join(f"deb [signed-by={KEYS}] {place} {suite} main\n" for place in dict.fromkeys(found))
 
 
-def _places(stanza: str) -> list[str]:
+def places(stanza: str) -> list[str]:
     """The addresses of a deb822 stanza that holds a whole suite of Debian."""
     fields = dict(re.findall(r"^([\w-]+):[ \t]*(.*)$", stanza, re.MULTILINE))
     whole = set(fields.get("Suites", "").split()) & set(HERE)
