@@ -7,9 +7,11 @@ there. Exit status 1 where a claim does not hold or the machine is not what the 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 
+from arm.cache import alone
 from arm.errors import Failed
 from arm.host import prepare
 from arm.jobs import JOBS, PARTS, run_alone
@@ -25,14 +27,16 @@ def main(words: list[str]) -> int:
     if unknown:
         sys.stderr.write(f"unknown part {', '.join(unknown)}; known: {', '.join(PARTS)}\n")
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what it started ends with it
     os.environ[BEGAN] = str(time.monotonic())
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         say("tools", prepare())
+        with alone():
+            done = Lane(JOBS).run(words or list(PARTS))
     except Failed as error:
-        say("tools", f"FAILED: {error}")
+        say("lane", f"FAILED: {error}")
         return 1
-    done = Lane(JOBS).run(words or list(PARTS))
     sys.stdout.write(f"\n{table(done)}\n")
     return 0 if all(one.status == "ok" for one in done) else 1
 

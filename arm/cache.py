@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from arm.errors import Failed
 from arm.shell import log
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -24,6 +27,18 @@ def work(job: str) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Nobody else changes the cache meanwhile. Raises Failed where somebody does."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failed(f"another `make arm` works in `{cache()}`; wait for it, or set EDGE_ARM_CACHE") from None
+        yield
 
 
 def kept(name: str, recipe: object, make: Callable[[Path], None]) -> Path:
