@@ -19,8 +19,9 @@ KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 PASSED_ON = re.compile(r"^Acquire::(Check-|Retries|https?::(Proxy|CaInfo))", re.IGNORECASE)
 """The settings of this machine's apt that a root needs to reach the same mirrors."""
 
-SLIM = tuple(f"path-exclude=/usr/share/{what}/*" for what in ("doc", "man", "locale", "info", "lintian"))
-"""What Debian's own slim images leave out."""
+LEFT_OUT = ("doc", "man", "locale", "info", "lintian", "ca-certificates/mozilla")
+SLIM = tuple(f"path-exclude=/usr/share/{what}/*" for what in LEFT_OUT)
+"""What Debian's own slim images leave out; and the certificates, whose installation takes minutes under an emulator."""
 
 
 @dataclass(frozen=True)

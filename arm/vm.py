@@ -106,7 +106,7 @@ def boot(work: Path, cargo: Cargo, heard: Callable[[str], bool], limit: float) -
     words = ["console=ttyAMA0", "panic=-1", "quiet", "systemd.show_status=0", "net.ifnames=0"]
     command = [
         *("qemu-system-aarch64", "-M", "virt", "-cpu", CPU, "-smp", str(CORES), "-m", MEMORY),
-        *("-nographic", "-no-reboot", "-nic", "none", "-kernel", str(kernel), "-initrd", str(initrd)),
+        *("-nographic", "-nic", "none", "-kernel", str(kernel), "-initrd", str(initrd)),
         *("-append", " ".join(words)),
         # The board hands out its slots from the last to the first: what is named last is /dev/vda.
         *("-drive", f"file={work / 'cargo.tar'},format=raw,if=none,id=b,readonly=on"),

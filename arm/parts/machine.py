@@ -29,7 +29,8 @@ ExecStart=/opt/proof/proof.sh
 WantedBy=multi-user.target
 """
 
-PIP = "[global]\nno-index = true\nfind-links = /opt/proof/wheels\n[install]\nno-compile = true\n"
+# pip reads `no-compile` backwards (user guide: "falsy values have to be used"): nothing is compiled before its use.
+PIP = "[global]\nno-index = true\nfind-links = /opt/proof/wheels\n[install]\nno-compile = no\n"
 """The machine has no network: its package index is a folder. That is pip's setting; the commands stay as they are."""
 
 
@@ -44,7 +45,7 @@ def main() -> str:
         if mark:
             say("machine", claim)
             found.append(claim)
-        return claim.startswith("failed") or claim == "done"
+        return claim.startswith("failed") or claim == "done" or "Kernel panic" in line
 
     said = boot(folder, _cargo(made), heard, LIMIT)
     shutil.rmtree(folder)
