@@ -9,7 +9,7 @@ DONE := .venv/.setup-done
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test bench
+.PHONY: help setup demo check test bench arm
 
 # what can be made
 help:
@@ -28,6 +28,8 @@ check: $(DONE)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/shellcheck .ci/* arm/*.sh arm/guest/*.sh
+	$(BIN)/hadolint Dockerfile.arm
 
 # every claim in tests/; what some of them need is installed where that is allowed: mosquitto, and the old TFLite runtime
 test: $(DONE)
@@ -38,6 +40,10 @@ test: $(DONE)
 # the measured figures, one script after the other; fails where a bar is missed
 bench: $(DONE)
 	missed=0; for script in bench/*.py; do echo "== $$script"; $(BIN)/python "$$script" || missed=1; done; exit $$missed
+
+# the same on ARM: emulated Pis, containers and a booted machine, as root on Debian; PART="replay daemon" picks parts
+arm: $(DONE)
+	$(BIN)/python -m arm $(PART)
 
 $(DONE): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

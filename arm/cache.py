@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from arm.errors import Failed
 from arm.shell import log
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -26,6 +29,18 @@ def work(job: str) -> Path:
     return folder
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Nobody else changes the cache meanwhile. Raises Failed where somebody does."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failed(f"another `make arm` works in `{cache()}`; wait for it, or set EDGE_ARM_CACHE") from None
+        yield
+
+
 def kept(name: str, recipe: object, make: Callable[[Path], None]) -> Path:
     """The folder that `make` fills, made anew only where `recipe` (anything with an honest repr) has changed."""
     key = hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]
@@ -37,6 +52,7 @@ def kept(name: str, recipe: object, make: Callable[[Path], None]) -> Path:
     for old in home.glob(f"{name}-????????????*"):
         shutil.rmtree(old)
     aside = path.with_name(f"{path.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     make(aside)
     aside.rename(path)

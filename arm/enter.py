@@ -14,6 +14,40 @@ ENTER = Path(__file__).with_name("enter.sh")
 
 EDGE = ("python3", "-P", "-c", "from edge.cli import main; main()")
 
+BASICS = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
+
+def enter(
+    root: Path,
+    cpu: Cpu,
+    scratch: Path,
+    command: Sequence[str],
+    *,
+    binds: Mapping[str, Path],
+    env: Mapping[str, str],
+    folder: str = "/",
+    user: str = "0:0",
+) -> list[str]:
+    """What runs `command` in `root` on a processor `cpu`, as the same process.
+
+    `binds`: path in there -> path here. The processor is described below `scratch`. Nothing is written to `root`.
+    """
+    described = scratch / "cpu" / cpu.name
+    if not described.exists():
+        described.mkdir(parents=True)
+        cpu.describe(described)
+    places = [str(described / f"{cpu.name}.{what}") for what in ("cpuinfo", "sys")]
+    pairs = " ".join(f"{here}:{there}" for there, here in binds.items())
+    told = [f"{name}={value}" for name, value in {**BASICS, "QEMU_CPU": cpu.name, **env}.items()]
+    apart = ["unshare", "--mount", "--propagation", "private"]
+    return [*apart, str(ENTER), str(root), *places, user, pairs, folder, *told, *command]
+
 
 @dataclass(frozen=True)
 class Pi:
@@ -27,21 +61,16 @@ class Pi:
 
     def command(self, *command: str) -> list[str]:
         """What runs `command` in the root, in its folder /work, as the same process."""
-        described = self.work / "cpu" / self.cpu.name
-        if not described.exists():
-            described.mkdir(parents=True)
-            self.cpu.describe(described)
-        info, sys = (described / f"{self.cpu.name}.{what}" for what in ("cpuinfo", "sys"))
-        places = [str(path) for path in (self.root, info, sys, self.site, self.work)]
-        enter = ["unshare", "--mount", "--propagation", "private", str(ENTER), *places]
-        return [*enter, *(f"{name}={value}" for name, value in self._environment().items()), *command]
+        binds = {"/opt/site": self.site, "/work": self.work}
+        env = {"PYTHONPATH": "/opt/site", **self.env}
+        return enter(self.root, self.cpu, self.work, command, binds=binds, env=env, folder="/work")
 
-    def run(self, *command: str, limit: float = 300, expect: int = 0) -> str:
+    def run(self, *command: str, limit: float = 600, expect: int = 0) -> str:
         """Run a command in the root; its stdout. Raises Failed where it ends otherwise than expected."""
         log(f"in {self.root.name} on {self.cpu.name}: {' '.join(command)}")
         return run(self.command(*command), limit=limit, expect=expect)
 
-    def edge(self, *words: str, limit: float = 300, expect: int = 0) -> str:
+    def edge(self, *words: str, limit: float = 600, expect: int = 0) -> str:
         """`edge WORDS` in the root; its stdout."""
         return self.run(*EDGE, *words, limit=limit, expect=expect)
 
@@ -51,15 +80,3 @@ class Pi:
             return subprocess.Popen(
                 self.command(*command), stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
             )
-
-    def _environment(self) -> dict[str, str]:
-        return {
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME": "/root",
-            "LANG": "C.UTF-8",
-            "PYTHONPATH": "/opt/site",
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-            "QEMU_CPU": self.cpu.name,
-            **self.env,
-        }

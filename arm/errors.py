@@ -2,4 +2,4 @@
 
 
 class Failed(Exception):
-    """A claim that does not hold, or a machine that is not what the lane needs; the message says which, and what to do."""
+    """A claim that does not hold, or a machine that is not what the lane needs; says which, and what to do."""

@@ -18,7 +18,6 @@ PACKAGES = {
     "update-binfmts": "binfmt-support",
     "arch-test": "arch-test",
     "qemu-system-aarch64": "qemu-system-arm",
-    "qemu-img": "qemu-utils",
     "mke2fs": "e2fsprogs",
     "buildah": "buildah",
     "unshare": "util-linux",
@@ -26,9 +25,6 @@ PACKAGES = {
     "systemd-analyze": "systemd",
 }
 """Program -> the Debian package it comes in."""
-
-FILES = {"/usr/lib/ipxe/qemu/efi-virtio.rom": "ipxe-qemu"}
-"""File -> package; without it the emulated machine has no network card."""
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 HANDLERS = ("qemu-aarch64", "qemu-arm")
@@ -39,7 +35,8 @@ def prepare() -> str:
     """Install what is missing and register the handlers; changes nothing where all is in place. Raises Failed."""
     os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:{SBIN}"
     if os.geteuid() != 0:
-        raise Failed("the lane builds file systems of other machines and enters them: run `sudo make arm`")
+        more = f" (it will install {', '.join(missing())})" if missing() else ""
+        raise Failed(f"the lane builds file systems of other machines and enters them: run `sudo make arm`{more}")
     if platform.system() != "Linux" or platform.machine() not in ("x86_64", "aarch64"):
         raise Failed(f"the lane needs Linux on x86_64 or aarch64, this is {platform.system()} on {platform.machine()}")
     wanted = missing()
@@ -54,8 +51,7 @@ def prepare() -> str:
 
 def missing() -> list[str]:
     """The Debian packages that are not here."""
-    programs = {package for program, package in PACKAGES.items() if shutil.which(program) is None}
-    return sorted(programs | {package for path, package in FILES.items() if not Path(path).exists()})
+    return sorted({package for program, package in PACKAGES.items() if shutil.which(program) is None})
 
 
 def _install(packages: list[str]) -> None:
@@ -79,7 +75,7 @@ def _register() -> None:
             run(["update-binfmts", "--import", handler])
             run(["update-binfmts", "--enable", handler])
     for architecture in ("arm64", "armhf"):
-        if subprocess.run(["arch-test", "-n", architecture], capture_output=True, check=False).returncode != 0:
+        if subprocess.run(["arch-test", architecture], capture_output=True, check=False).returncode != 0:
             raise Failed(
                 f"this kernel starts no {architecture} programs although {BINFMT} is mounted; "
                 "`arch-test` and `update-binfmts --display` say more"

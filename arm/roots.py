@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from arm.cache import kept
@@ -19,21 +19,27 @@ KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 PASSED_ON = re.compile(r"^Acquire::(Check-|Retries|https?::(Proxy|CaInfo))", re.IGNORECASE)
 """The settings of this machine's apt that a root needs to reach the same mirrors."""
 
-SLIM = tuple(f"path-exclude=/usr/share/{what}/*" for what in ("doc", "man", "locale", "info", "lintian"))
-"""What Debian's own slim images leave out."""
+LEFT_OUT = ("doc", "man", "locale", "info", "lintian", "ca-certificates/mozilla")
+SLIM = tuple(f"path-exclude=/usr/share/{what}/*" for what in LEFT_OUT)
+"""What Debian's own slim images leave out; and the certificates, whose installation takes minutes under an emulator."""
 
 
 @dataclass(frozen=True)
 class Root:
-    """A recipe. `variant` as mmdebstrap has it: `extract` unpacks and runs nothing, `minbase` installs in earnest."""
+    """A recipe. `variant` as mmdebstrap has it: `extract` unpacks and runs nothing, `minbase` installs in earnest.
+
+    `seconds` of processor time it takes, about: what is long begins early.
+    """
 
     name: str
     architecture: str
     suite: str
     variant: str
     include: tuple[str, ...]
+    seconds: int = field(default=10, repr=False)
 
 
+SYSTEM = ("python3", "python3-venv", "systemd", "systemd-sysv", "dbus", "udev", "kmod", "sudo")
 PYTHON = ("python3", "python3-venv", "libstdc++6", "libgomp1", "bash", "coreutils", "libc-bin")
 
 ROOTS = {
@@ -43,20 +49,20 @@ ROOTS = {
         Root("trixie64", "arm64", "trixie", "extract", PYTHON),
         Root("pi32", "armhf", "bookworm", "extract", (*PYTHON, "python3-numpy")),
         Root("kernel", "arm64", "bookworm", "extract", ("linux-image-cloud-arm64", "busybox-static")),
-        Root("slim64", "arm64", "bookworm", "minbase", ()),
-        Root("slim32", "armhf", "bookworm", "minbase", ()),
+        Root("slim64", "arm64", "bookworm", "minbase", (), 100),
+        Root("slim32", "armhf", "bookworm", "minbase", (), 100),
         Root(
             "system",
             "arm64",
             "bookworm",
             "minbase",
-            ("python3", "python3-venv", "systemd", "systemd-sysv", "dbus", "udev", "kmod", "sudo")
-            + ("mosquitto", "mosquitto-clients"),
+            (*SYSTEM, "mosquitto", "mosquitto-clients"),
+            200,
         ),
     )
 }
-"""`pi64`, `pi32`, `trixie64`: what runs on a Pi, entered with qemu-user. `kernel`: to boot `system`, which is as much of
-Raspberry Pi OS Lite as the README presupposes. `slim64`, `slim32`: what Debian's slim images hold."""
+"""`pi64`, `pi32`, `trixie64`: what runs on a Pi, entered with qemu-user. `kernel`: to boot `system`, which is as much
+of Raspberry Pi OS Lite as the README presupposes. `slim64`, `slim32`: what Debian's slim images hold."""
 
 
 def root(name: str) -> Path:
@@ -81,25 +87,31 @@ def root(name: str) -> Path:
     return kept(name, (recipe, sources, SLIM), make)
 
 
+def main(name: str) -> str:
+    """Make the root `name`, or find it made."""
+    recipe = ROOTS[name]
+    return f"{recipe.suite} for {recipe.architecture}, {root(name).name}"
+
+
 def mirrors(suite: str) -> str:
     """Where this machine's apt gets Debian from, for `suite`: as lines of a sources.list. Raises Failed for nowhere.
 
-    Updates and security fixes are left out: they prove nothing here, and mirrors of them are amidst a change more often.
+    Updates and security fixes are left out: they prove nothing here, and their mirrors are more often amidst a change.
     """
     lists = Path("/etc/apt/sources.list.d")
     stanzas = [s for path in sorted(lists.glob("*.sources")) for s in re.split(r"\n\s*\n", path.read_text())]
-    places = [place for stanza in stanzas for place in _places(stanza)]
+    found = [place for stanza in stanzas for place in places(stanza)]
     files = Path("/etc/apt/sources.list"), *sorted(lists.glob("*.list"))
     old = re.compile(r"^deb\s+(?:\[[^]]*\]\s+)?(\S+)\s+(\S+)\s", re.MULTILINE)
-    places += [m[1] for path in files if path.is_file() for m in old.finditer(path.read_text()) if m[2] in HERE]
-    if not places:
+    found += [m[1] for path in files if path.is_file() for m in old.finditer(path.read_text()) if m[2] in HERE]
+    if not found:
         raise Failed(f"no mirror of Debian {' or '.join(HERE)} in /etc/apt; the lane takes the mirrors of this machine")
     if not KEYS.exists():
         raise Failed(f"there is no {KEYS}: apt-get install debian-archive-keyring")
-    return "".join(f"deb [signed-by={KEYS}] {place} {suite} main\n" for place in dict.fromkeys(places))
+    return "".join(f"deb [signed-by={KEYS}] {place} {suite} main\n" for place in dict.fromkeys(found))
 
 
-def _places(stanza: str) -> list[str]:
+def places(stanza: str) -> list[str]:
     """The addresses of a deb822 stanza that holds a whole suite of Debian."""
     fields = dict(re.findall(r"^([\w-]+):[ \t]*(.*)$", stanza, re.MULTILINE))
     whole = set(fields.get("Suites", "").split()) & set(HERE)

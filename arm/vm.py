@@ -38,7 +38,14 @@ exec /bin/busybox switch_root /new /lib/systemd/systemd
 MODULES = ("virtio_ring", "virtio", "virtio_mmio", "virtio_blk")
 
 # What a fresh system without a network would only wait for.
-MASKED = ("systemd-networkd", "systemd-resolved", "systemd-timesyncd", "getty@tty1", "serial-getty@ttyAMA0", "apt-daily")
+MASKED = (
+    "systemd-networkd",
+    "systemd-resolved",
+    "systemd-timesyncd",
+    "getty@tty1",
+    "serial-getty@ttyAMA0",
+    "apt-daily",
+)
 
 
 def image() -> tuple[Path, Path, Path]:
@@ -63,7 +70,7 @@ class Cargo:
 
     def __init__(self) -> None:
         self._memory = io.BytesIO()
-        self._tar = tarfile.open(fileobj=self._memory, mode="w", format=tarfile.GNU_FORMAT)
+        self._tar = tarfile.TarFile(fileobj=self._memory, mode="w", format=tarfile.GNU_FORMAT)
 
     def text(self, path: str, content: str, mode: int = 0o644) -> None:
         """A file with this content."""
@@ -99,7 +106,7 @@ def boot(work: Path, cargo: Cargo, heard: Callable[[str], bool], limit: float) -
     words = ["console=ttyAMA0", "panic=-1", "quiet", "systemd.show_status=0", "net.ifnames=0"]
     command = [
         *("qemu-system-aarch64", "-M", "virt", "-cpu", CPU, "-smp", str(CORES), "-m", MEMORY),
-        *("-nographic", "-no-reboot", "-nic", "none", "-kernel", str(kernel), "-initrd", str(initrd)),
+        *("-nographic", "-nic", "none", "-kernel", str(kernel), "-initrd", str(initrd)),
         *("-append", " ".join(words)),
         # The board hands out its slots from the last to the first: what is named last is /dev/vda.
         *("-drive", f"file={work / 'cargo.tar'},format=raw,if=none,id=b,readonly=on"),

@@ -27,6 +27,7 @@ class Place:
     platforms: tuple[str, ...]
     extras: tuple[str, ...]
     alone: tuple[str, ...] = ()
+    constraints: str = "constraints.txt"
 
     @property
     def options(self) -> list[str]:
@@ -43,7 +44,14 @@ PLACES = {
     for place in (
         Place("bookworm64", "3.11", AARCH64, ("litert", "onnx")),
         Place("trixie64", "3.13", AARCH64, ("litert", "onnx")),
-        Place("bookworm32", "3.11", ARMV7, ("tflite",), ("click", "paho-mqtt", "orjson", "tflite-runtime")),
+        Place(
+            "bookworm32",
+            "3.11",
+            ARMV7,
+            ("tflite",),
+            ("click", "paho-mqtt", "orjson", "tflite-runtime"),
+            "constraints-tflite.txt",
+        ),
     )
 }
 
@@ -62,12 +70,12 @@ def ours() -> Path:
 
 def wheels(place: Place) -> Path:
     """A folder with every wheel that our wheel with the extras of `place` needs there, without ours."""
-    recipe = place, content(CONSTRAINTS, PROJECT)
+    recipe = place, content(CHECKOUT / place.constraints, PROJECT)
 
     def make(folder: Path) -> None:
-        pins = ("--constraint", CONSTRAINTS)
+        pins = ("--constraint", CHECKOUT / place.constraints)
         if place.alone:
-            pip("download", "--quiet", "--dest", folder, "--no-deps", *place.options, *_pinned(place.alone))
+            pip("download", "--quiet", "--dest", folder, "--no-deps", *pins, *place.options, *place.alone)
             return
         wheel = ours()
         wanted = f"{wheel}[{','.join(place.extras)}]"
@@ -86,15 +94,15 @@ def site(place: Place) -> Path:
         every = [path for path in folder.glob("*.whl")]
         pip("install", *offline, "--no-deps", *place.options, wheel, *every)
 
-    return kept(f"site-{place.name}", (place, content(CONSTRAINTS, PROJECT), content(wheel)), make)
+    return kept(f"site-{place.name}", (place, content(CHECKOUT / place.constraints, PROJECT), content(wheel)), make)
+
+
+def main() -> str:
+    """Our wheel, and all others for every place."""
+    found = [f"{len(list(wheels(place).glob('*.whl')))} for {site(place).name}" for place in PLACES.values()]
+    return f"{ours().name}; {', '.join(found)}"
 
 
 def pip(*words: str | Path) -> None:
     """This Python's pip, with its own configuration."""
     run([sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *words])
-
-
-def _pinned(names: tuple[str, ...]) -> list[str]:
-    pins = dict(line.split("==", 1) for line in CONSTRAINTS.read_text().splitlines() if "==" in line and "#" not in line)
-    ranges = {"tflite-runtime": "tflite-runtime>=2.14,<2.15"}
-    return [f"{name}=={pins[name]}" if name in pins else ranges[name] for name in names]

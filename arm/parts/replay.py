@@ -41,7 +41,8 @@ def main() -> str:
 def doctor(pi: Pi, engines: set[str]) -> None:
     """`edge doctor` finds nothing wrong there and knows the engines."""
     said = pi.edge("doctor")
-    missing = [name for name in engines if not any(row.split()[:3] == ["backends", name, "ok"] for row in said.splitlines())]
+    good = {row.split()[1] for row in said.splitlines() if row.startswith("backends") and row.split()[2] == "ok"}
+    missing = sorted(engines - good)
     if missing:
         raise Failed(f"`edge doctor` does not see {', '.join(missing)} on {pi.cpu.name}:\n{said}")
 
