@@ -76,6 +76,7 @@ class Daemon:
         self._channels = tuple(channel.name for channel in manifest.channels)
         self._backlog: deque[Message] = deque()
         self._connections = 0
+        self._listening = 0
         self._said = ""
         self._status_at = 0.0
         self._now = clock.monotonic()
@@ -224,8 +225,10 @@ class Daemon:
         self._said = link.error
         if link.connected and link.connections != self._connections:
             self._connections = link.connections
-            self._log.info("connected; readings from %s", self._topics.readings.filter)
             self._status_at = self._clock.monotonic()
+        if link.listening != self._listening:
+            self._listening = link.listening
+            self._log.info("connected; readings from %s", self._topics.readings.filter)
 
     def _publish_status(self, state: str) -> None:
         self._status_at = self._clock.monotonic() + self._settings.status_every_s
