@@ -70,9 +70,6 @@ def install(
         backend,
         recipe,
     )
-    if root is None:
-        proof = require(open_backend(opened, backend or former.backend, recipe or former.recipe))
-        note(f"{proof.executable} on {proof.backend} answers here as certified ({proof.steps} steps)")
     if executable is None:
         executable = this_edge() if root is None else Path(EXECUTABLE)
     if root is None and not dry_run:
@@ -80,6 +77,9 @@ def install(
 
         check_visible(executable, Path(sys.base_prefix), Path(edge.__file__))
     files = plan(layout, bundle.read_bytes(), wish, former, executable)
+    if root is None:
+        proof = require(open_backend(opened, backend or former.backend, recipe or former.recipe))
+        note(f"{proof.executable} on {proof.backend} answers here as certified ({proof.steps} steps)")
     if dry_run:
         for file in files:
             _show(file)
