@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -131,8 +132,9 @@ def _show(file: File) -> None:
     from device.changes import SECRET
 
     if file.content is None:
-        if file.path.exists():
-            click.echo(f"# {file.path}: removed")
+        with suppress(OSError):  # whoever may not look into the credentials' folder is told of no removal there
+            if file.path.exists():
+                click.echo(f"# {file.path}: removed")
         return
     click.echo(f"# {file.path} ({file.mode:04o}, {len(file.content)} bytes)")
     if file.mode != SECRET and file.path.suffix != ".edge" and file.path.suffix != ".former":
