@@ -19,7 +19,7 @@ $python -m pip wheel --quiet --no-deps --wheel-dir "$work/wheels" .
 $python -m pip download --quiet --only-binary=:all: --python-version 3.11 --dest "$work/wheels" --constraint constraints.txt \
   click paho-mqtt orjson ai-edge-litert
 rm -rf "$work/root/wheels" && cp -r "$work/wheels" "$work/root/wheels"
-chroot "$work/root" /opt/edge/bin/pip install --quiet --no-index --find-links /wheels --force-reinstall 'edgestep[litert]'
+env -u PIP_FIND_LINKS chroot "$work/root" /opt/edge/bin/pip install --quiet --no-index --find-links /wheels --force-reinstall 'edgestep[litert]'
 PYTHONPATH=. $python -W ignore - "$work" <<'MAKE'
 import sys
 from pathlib import Path
