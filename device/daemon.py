@@ -27,7 +27,7 @@ FAREWELL_S = 5.0
 """How long a stopping daemon waits for the broker to confirm what is on its way."""
 
 GLANCE_S = 0.02
-"""How often it looks for them meanwhile."""
+"""How often it looks for them meanwhile, and for those who ask how it is."""
 
 BREATH_S = 0.2
 """Pause after an error nobody foresaw, so that one that repeats does not spin."""
@@ -76,6 +76,8 @@ class Daemon:
         self._channels = tuple(channel.name for channel in manifest.channels)
         self._backlog: deque[Message] = deque()
         self._connections = 0
+        self._listening = 0
+        self._looked_at = 0.0
         self._said = ""
         self._status_at = 0.0
         self._now = clock.monotonic()
@@ -224,8 +226,10 @@ class Daemon:
         self._said = link.error
         if link.connected and link.connections != self._connections:
             self._connections = link.connections
-            self._log.info("connected; readings from %s", self._topics.readings.filter)
             self._status_at = self._clock.monotonic()
+        if link.listening != self._listening:
+            self._listening = link.listening
+            self._log.info("connected; readings from %s", self._topics.readings.filter)
 
     def _publish_status(self, state: str) -> None:
         self._status_at = self._clock.monotonic() + self._settings.status_every_s
@@ -236,8 +240,10 @@ class Daemon:
         self._link.publish(self._topics.status, payload.encode_status(status), 1, retain=True)
 
     def _answer(self, state: str) -> None:
-        """To whoever asks by now how we are."""
-        if self._desk is not None:
+        """To whoever asks by now how we are. A busy loop does not look every time: looking is a system call."""
+        now = self._clock.monotonic()
+        if self._desk is not None and now >= self._looked_at + GLANCE_S:
+            self._looked_at = now
             self._desk.serve(lambda: payload.encode_status(self._status(state)))
 
     def _status(self, state: str) -> dict[str, object]:

@@ -122,14 +122,14 @@ def start(layout: Layout, files: list[File]) -> None:
     Raises CheckFailed where it does not become ready. Whatever goes wrong, and at Ctrl-C, all is as it was before.
     """
     changes = Changes()
-    before = layout.bundle.exists()
+    before, began = layout.bundle.exists(), time.time()
     try:
         changes.folder(layout.credentials, SECRET_FOLDER)
         changes.apply(files)
         for words in (("daemon-reload",), ("enable", layout.service), ("restart", layout.service)):
             well, said = systemd.call(*words)
             if not well:
-                lines = systemd.log(layout.service) if words[0] == "restart" else []
+                lines = systemd.log(layout.service, began) if words[0] == "restart" else []
                 raise CheckFailed("\n  ".join([f"{layout.service} did not start: {said or words[0]}", *lines]))
     except BaseException as error:
         after = _take_back(layout, changes, before)

@@ -87,6 +87,7 @@ class MqttLink:
         """
         self.connected = False
         self.connections = 0
+        self.listening = 0
         self.error = ""
         self._settings = settings
         self._subscriptions = list(subscriptions)
@@ -267,7 +268,9 @@ class MqttLink:
 
     def _on_subscribe(self, _client: mqtt.Client, _data: Any, _mid: int, reasons: list[ReasonCode], _more: Any) -> None:
         denied = [topic for (topic, _), reason in zip(self._subscriptions, reasons, strict=False) if reason.is_failure]
-        if denied:
+        if not denied:
+            self.listening += 1
+        else:
             who = f"user `{self._settings.user}`" if self._settings.user else "an anonymous client"
             self.error = self._denied = (
                 f"{self._where} does not let {who} read {', '.join(denied)}; check its access list"

@@ -23,6 +23,8 @@ class Link(Protocol):
     connected: bool
     connections: int
     """How often a connection was made."""
+    listening: int
+    """How often a broker confirmed that we get what we asked to read; before, it may pass messages by."""
     error: str
     """The last thing that went wrong, one line; empty while nothing has."""
 

@@ -37,12 +37,12 @@ def call(*words: str) -> tuple[bool, str]:
         return False, "there is no systemctl on this machine"
     except subprocess.TimeoutExpired:
         return False, f"`{' '.join(command)}` took longer than {READY_S} s"
-    return done.returncode == 0, (done.stderr or done.stdout).strip()
+    return done.returncode == 0, (done.stderr or done.stdout).partition("\n")[0]
 
 
-def log(service: str) -> list[str]:
-    """The last lines the service wrote."""
-    command = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--lines={LINES}", f"--unit={service}"]
+def log(service: str, since: float) -> list[str]:
+    """The last lines of the service's log, none from before `since` (seconds since 1970)."""
+    command = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--since=@{since:.0f}", f"--lines={LINES}"]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -70,9 +71,6 @@ def install(
         backend,
         recipe,
     )
-    if root is None:
-        proof = require(open_backend(opened, backend or former.backend, recipe or former.recipe))
-        note(f"{proof.executable} on {proof.backend} answers here as certified ({proof.steps} steps)")
     if executable is None:
         executable = this_edge() if root is None else Path(EXECUTABLE)
     if root is None and not dry_run:
@@ -80,6 +78,9 @@ def install(
 
         check_visible(executable, Path(sys.base_prefix), Path(edge.__file__))
     files = plan(layout, bundle.read_bytes(), wish, former, executable)
+    if root is None:
+        proof = require(open_backend(opened, backend or former.backend, recipe or former.recipe))
+        note(f"{proof.executable} on {proof.backend} answers here as certified ({proof.steps} steps)")
     if dry_run:
         for file in files:
             _show(file)
@@ -131,8 +132,9 @@ def _show(file: File) -> None:
     from device.changes import SECRET
 
     if file.content is None:
-        if file.path.exists():
-            click.echo(f"# {file.path}: removed")
+        with suppress(OSError):  # whoever may not look into the credentials' folder is told of no removal there
+            if file.path.exists():
+                click.echo(f"# {file.path}: removed")
         return
     click.echo(f"# {file.path} ({file.mode:04o}, {len(file.content)} bytes)")
     if file.mode != SECRET and file.path.suffix != ".edge" and file.path.suffix != ".former":

@@ -150,6 +150,70 @@ def test_a_full_disk_stops_no_prediction_and_shows_in_health(bundle: Bundle, tmp
     assert not broker.queue
 
 
+@pytest.mark.parametrize("full_from_the_start", [False, True])
+def test_a_disk_that_has_room_again_gets_every_state(bundle: Bundle, tmp_path: Path, full_from_the_start: bool) -> None:
+    import resource
+    import signal
+
+    messages = sent(steps=8)
+    broker = MemoryBroker(messages[:8])
+    clock, log = SteppedClock(), logging.getLogger("test")
+    health = Health({}, clock, log)
+    path = tmp_path / "s.sqlite"
+    if not full_from_the_start:
+        Store.open(path, bundle.manifest.model, 0, 30).close()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1, before[1]))
+        store = Store.open(path, bundle.manifest.model, 0, 30)
+        runtime = Runtime(bundle, open_backend(bundle))
+        link = ScriptedLink(broker, 8, None, False)
+        daemon = Daemon(runtime, TOPICS, link, store, SETTINGS, clock, health, log)
+        daemon._turn()
+        assert health.complaints("", True, 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    clock.seconds += 60
+    broker.queue += [(100 + i, topic, payload) for i, (topic, payload) in enumerate(messages[8:9])]
+    daemon._turn()
+    clock.seconds += 1
+    daemon._turn()
+    assert health.complaints("", True, 0) == []
+    store.close()
+    again = Store.open(path, bundle.manifest.model, 0, 30)
+    for machine, seq in {"m0": 5, "m1": 4}.items():
+        saved = again.load(machine)
+        assert saved is not None
+        fresh = Runtime(bundle, open_backend(bundle))
+        fresh.restore(machine, saved)
+        assert fresh.machines[machine].seq == seq
+    again.close()
+
+
+@pytest.mark.parametrize(("synchronised", "allowed", "refused"), [(True, 3600, 1), (False, 3600, 0), (True, 0, 0)])
+def test_a_reading_from_the_future_is_refused_where_the_clock_is_known_to_be_right(
+    bundle: Bundle, tmp_path: Path, synchronised: bool, allowed: float, refused: int
+) -> None:
+    class Clock(SteppedClock):
+        def synchronised(self) -> bool:
+            return synchronised
+
+    now = SteppedClock().now()
+    dated = [(1, now), (2, now + 3599), (3, now + 9e7), (4, now + 3599.5)]
+    broker = MemoryBroker([("p/m/in", orjson.dumps({"ts": ts, "values": [n, n, n]})) for n, ts in dated])
+    clock, log = Clock(), logging.getLogger("test")
+    health = Health({}, clock, log)
+    store = Store.open(tmp_path / "s.sqlite", bundle.manifest.model, 0, 30)
+    settings = DeviceSettings(store=SETTINGS.store, max_ahead_s=allowed)
+    link = ScriptedLink(broker, 9, None, False)
+    daemon = Daemon(Runtime(bundle, open_backend(bundle)), TOPICS, link, store, settings, clock, health, log)
+    daemon._turn()
+    store.close()
+    assert dict(health.rejected) == ({"ahead": 1} if refused else {"late": 1})
+
+
 def test_one_machine_too_many_is_refused_and_counted(bundle: Bundle, tmp_path: Path) -> None:
     broker = MemoryBroker(sent(machines=3, steps=2))
     small = DeviceSettings(store=SETTINGS.store, max_machines=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -33,3 +34,13 @@ def test_serving_loads_one_engine_and_no_workstation_library(bundle: Bundle, nam
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     loaded = set(done.stdout.split())
     assert not loaded & {"torch", "tensorflow", "onnx", "polars", "litert_torch", "train", "convert", other}
+
+
+def test_no_engine_reports_to_its_maker(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "h.csv").write_text("machine,ts,vibration,temperature,pressure\nm,1,1,2,3\n")
+    command = [sys.executable, "-c", "from edge.cli import main; main()", "score", str(bundle.path), "h.csv"]
+    places = {"HOME": str(tmp_path), "XDG_CACHE_HOME": f"{tmp_path}/cache", "PYTHONPATH": str(ROOT)}
+    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([*command, "--backend", "onnx"], check=True, cwd=tmp_path, env={**environment, **places})
+    # Its telemetry keeps an identifier of the device and a queue there.
+    assert [path.name for path in tmp_path.iterdir()] == ["h.csv"]

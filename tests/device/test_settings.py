@@ -102,6 +102,12 @@ def test_a_client_id_is_the_devices_own() -> None:
     assert client_id(BrokerSettings(client_id="x"), "pump") == "x"
 
 
+@pytest.mark.parametrize("name", ["a/b", "a+", "#", "x" * 129, "a\nb"])
+def test_a_client_id_no_topic_can_carry_is_refused(name: str) -> None:
+    with pytest.raises(ProjectError, match=r"cannot be part of a topic.*--client-id"):
+        client_id(BrokerSettings(client_id=name), "pump")
+
+
 @pytest.mark.parametrize(
     ("topic", "machine"),
     [

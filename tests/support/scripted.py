@@ -43,6 +43,7 @@ class ScriptedLink:
     ) -> None:
         self.connected = True
         self.connections = 1
+        self.listening = 1
         self.error = ""
         self._broker = broker
         self._batch = batch
