@@ -67,7 +67,7 @@ def fitted() -> Fitted:
 def test_a_score_of_one_is_what_the_stated_share_of_healthy_readings_exceeds(fitted: Fitted) -> None:
     found = judge(fitted.predictor.task, fleet(6, 2), lambda h: predict(fitted.predictor, h))
     assert found.figures["false"].value < 0.06
-    assert np.isnan(found.figures["missed"].value) and found.headline.value == found.figures["false"].value
+    assert np.isnan(found.figures["missed"].value) and found.headline.value < 0.2
 
 
 def test_it_finds_a_fault_says_when_and_names_the_signal(fitted: Fitted) -> None:
