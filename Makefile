@@ -29,9 +29,10 @@ check: $(DONE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# every claim in tests/; those that need a broker run mosquitto, which is installed where that is allowed
+# every claim in tests/; what some of them need is installed where that is allowed: mosquitto, and the old TFLite runtime
 test: $(DONE)
 	@.ci/mosquitto
+	@.ci/old-runtime
 	$(BIN)/pytest
 
 # the measured figures, one script after the other; fails where a bar is missed

@@ -41,11 +41,12 @@ def convert(run: Run, path: Path, targets: Sequence[str] = (), recipes: Sequence
         raise ProjectError(f"unknown recipe `{unknown}`{suggest(unknown, list(RECIPES))}")
     wanted = [(t, r) for t in (targets or list(TARGETS)) for r in (recipes or list(RECIPES))]
     step = StepModule(run.predictor)
+    seen = [inputs(history, run.predictor.scaler.fill) for history in run.calibration]
     with progress("converting", 2 * len(wanted)) as advance:
         executables: list[Executable] = []
         members: dict[str, bytes] = {}
         rows: list[Row] = []
-        made = {name: TARGETS[name](step) for name in dict.fromkeys(t for t, _ in wanted)}
+        made = {name: TARGETS[name](step, seen) for name in dict.fromkeys(t for t, _ in wanted)}
         for name, recipe in wanted:
             try:
                 emitted = made[name].emit(recipe)
@@ -70,11 +71,22 @@ def convert(run: Run, path: Path, targets: Sequence[str] = (), recipes: Sequence
             for name, values in outputs.items():
                 recorded[name][executable.key] = values
             advance(1, f"proving {executable.key}")
-    certificate = replace(draft.certificate, rows=tuple(sorted(rows, key=lambda r: (r.target, r.recipe != "float32"))))
+    rows.sort(key=lambda row: (row.target, list(RECIPES).index(row.recipe)))
+    certificate = replace(draft.certificate, rows=tuple(rows))
     if failures(certificate):
-        raise CheckFailed(f"`{path}` was not written, a file is outside its tolerance:\n{render(certificate)}")
+        raise CheckFailed(
+            f"`{path}` was not written, a file is outside its tolerance:\n{render(certificate)}{_way_out(certificate)}"
+        )
     members[GOLDEN], table = _golden(streams, recorded)
     return write_bundle(path, replace(draft, golden=table, certificate=certificate), members)
+
+
+def _way_out(certificate: Certificate) -> str:
+    """How to convert without the recipes that fail, where any other is left."""
+    bad = {row.recipe for row in failures(certificate)}
+    good = [recipe for recipe in RECIPES if recipe not in bad and any(r.recipe == recipe for r in certificate.rows)]
+    options = " ".join(f"--recipe {recipe}" for recipe in good)
+    return f"\nLeave {' and '.join(r for r in RECIPES if r in bad)} out with {options}" if good else ""
 
 
 def _reference(run: Run) -> Reference:

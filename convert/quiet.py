@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from edge.aside import ERR, OUT, aside
-from edge.errors import CheckFailed
+from edge.errors import CheckFailed, EdgeError
 
 SHOWN = 5
 """Last lines of a failed converter that the error repeats."""
 
 
 @contextmanager
-def quiet(what: str) -> Iterator[None]:
+def quiet(what: str, passes: type[Exception] = EdgeError) -> Iterator[None]:
     """Run a converter with its output, its log and its warnings held back.
 
-    Any error of the converter becomes CheckFailed: "`what` failed", with the last lines it printed.
+    Any error of the converter becomes CheckFailed: "`what` failed", with the last lines it printed; our own
+    pass, and those that are `passes`.
     """
     level = logging.root.manager.disable
     with aside(OUT, ERR) as said, warnings.catch_warnings():
@@ -26,6 +27,8 @@ def quiet(what: str) -> Iterator[None]:
         logging.disable(logging.WARNING)
         try:
             yield
+        except (EdgeError, passes):
+            raise
         except Exception as error:
             if _interrupted(error):
                 raise KeyboardInterrupt from error

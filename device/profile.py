@@ -36,6 +36,7 @@ class Measured:
     engine: str
     recipe: str
     steps: int
+    p10_us: float
     median_us: float
     p90_us: float
     p99_us: float
@@ -85,6 +86,7 @@ def profile(bundle: Bundle, steps: int, advance: Callable[[int, str], None] = la
                 engine=engine.available() or engine.name,
                 recipe=engine.executable.recipe,
                 steps=len(spent),
+                p10_us=_percentile(spent, 10),
                 median_us=median,
                 p90_us=_percentile(spent, 90),
                 p99_us=_percentile(spent, 99),

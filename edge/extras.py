@@ -16,6 +16,8 @@ EXTRA_OF = {
     "onnxscript": "convert",
     "litert_torch": "convert",
     "ai_edge_quantizer": "convert",
+    "flatbuffers": "convert",
+    "tensorflow": "tensorflow",
     "ai_edge_litert": "litert",
     "tflite_runtime": "tflite",
     "onnxruntime": "onnx",

@@ -108,6 +108,18 @@ class TrainSpec:
 
 
 @dataclass(frozen=True)
+class PruneSpec:
+    """Which share of a fitted model's units to cut, in how many steps; `epochs` of fitting behind each cut but the
+    last, `last_epochs` behind that. An `amount` of 0 prunes nothing.
+    """
+
+    amount: float = 0.0
+    steps: int = 4
+    epochs: int = 20
+    last_epochs: int = 80
+
+
+@dataclass(frozen=True)
 class TimingSpec:
     """The rhythm of readings. A gap longer than `max_gap_s` resets the machine's state if `on_gap` is `reset`."""
 
@@ -160,6 +172,7 @@ class Project:
     model: ModelSpec = field(default_factory=ModelSpec)
     regime: RegimeSpec = field(default_factory=RegimeSpec)
     train: TrainSpec = field(default_factory=TrainSpec)
+    prune: PruneSpec = field(default_factory=PruneSpec)
     timing: TimingSpec = field(default_factory=TimingSpec)
     alarm: AlarmSpec = field(default_factory=AlarmSpec)
     mqtt: MqttSpec = field(default_factory=MqttSpec)
@@ -238,6 +251,14 @@ def load_project(path: Path, overrides: Iterable[str] = ()) -> Project:
         return parse_project(table)
     except ProjectError as error:
         raise type(error)(f"{path}: {error}") from error
+
+
+def overridden(project: Project, overrides: Iterable[str]) -> Project:
+    """`project` with `key=value` overrides, paths as they are given. Raises ProjectError."""
+    table = flat(project)
+    for override in overrides:
+        _override(table, override)
+    return parse_project(table)
 
 
 def expand(text: str, key: str) -> str:
@@ -319,6 +340,9 @@ def _check(project: Project) -> None:
     for key in ("validation_share", "test_share", "mid_life"):
         top = 1.0 if key == "mid_life" else 0.9
         need(0 <= getattr(train, key) <= top, f"`train.{key}` must be from 0 to {top:g}")
+    need(0 <= project.prune.amount < 1, "`prune.amount` must be from 0 to below 1")
+    for key in ("steps", "epochs", "last_epochs"):
+        need(getattr(project.prune, key) >= 1, f"`prune.{key}` must be at least 1")
     need(train.split in ("machine", "time"), f"`train.split` must be machine or time, not {train.split!r}")
     need(project.regime.count >= 1, "`regime.count` must be at least 1")
     need(0 <= train.seed < 1 << 32, "`train.seed` must be from 0 to 4294967295")

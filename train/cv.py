@@ -17,6 +17,7 @@ from train.evaluate import Figure, ask, tally, truth_of
 from train.fit import fit
 from train.infer import predict
 from train.pipeline import check_model, told
+from train.prune import epochs_of, prune
 from train.report import cell, verdict
 from train.tasks.base import Array, Predict, Question, Task
 
@@ -40,25 +41,29 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
     asked: dict[str, tuple[list[History], list[Array]]] = {q: ([], []) for q in task.questions}
     answers: Answers = {(q, name): [] for q in task.questions for name in names}
     seconds = []
-    with progress(f"cross-validating {project.model.family}", count * project.train.epochs) as advance:
+    epochs = project.train.epochs + (epochs_of(project) if project.prune.amount else 0)
+    with progress(f"cross-validating {project.model.family}", count * epochs) as advance:
         for fold, (others, held) in enumerate(folds(histories, count, FOLD_SEED, lasting=task.lasting)):
             parts = split(others, project, held, lasting=task.lasting)
             seen = 0
 
             def step(done: int, error: float, fold: int = fold) -> None:
                 nonlocal seen
-                seen = done
+                seen += 1
                 advance(1, f"fold {fold + 1}: validation error {error:.3g}")
 
-            fitted = fit(project, parts.train, parts.validation, seed=project.train.seed + fold, told=step)
-            advance(project.train.epochs - seen, "")
+            asked_of = (parts.train, parts.validation)
+            fitted = fit(project, *asked_of, seed=project.train.seed + fold, told=step)
+            if project.prune.amount:
+                fitted = prune(fitted, *asked_of, seed=project.train.seed + fold, told=step)
+            advance(epochs - seen, "")
             seconds.append(fitted.cpu_seconds)
             models: dict[str, Predict] = {names[0]: lambda h, by=fitted.predictor: predict(by, h)}  # type: ignore[misc]
             models |= {name: fitted_by(project, task, parts) for name, fitted_by in task.baselines.items()}
             judges = [h for h in held if task.tells(h)]
             for question, of in task.questions.items():
-                put, truths, answered = _put(project, task, judges, models, of)
-                asked[question][0].extend(put)
+                about, truths, answered = put(project, task, judges, models, of)
+                asked[question][0].extend(about)
                 asked[question][1].extend(truths)
                 for name, given in answered.items():
                     answers[question, name] += given
@@ -67,7 +72,7 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
     return _report(project, task, count, found, seconds, len(machines(histories)))
 
 
-def _put(
+def put(
     project: Project, task: Task, judges: Sequence[History], models: dict[str, Predict], of: Question
 ) -> tuple[list[History], list[Array], dict[str, list[Array]]]:
     """One question put to all models: the histories it is about, the truth, and what each model answers."""
@@ -98,7 +103,7 @@ def _report(
             question: {
                 "models": {name: figure.plain() for name, figure in figures.items()},
                 "behind": {name: figures[name].less(figures[model]) for name in figures if name != model},
-                "verdict": verdict(figures),
+                "verdict": task.silence or verdict(figures),
             }
             for question, figures in found.items()
         },

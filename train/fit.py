@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +17,12 @@ from torch import nn
 from edge.errors import DataError
 from edge.spec import Project
 from train.build import build_predictor, build_task
+from train.checkpoint import Checkpoint, Standing
 from train.data.batches import epoch, lessons, pad
 from train.data.history import History
 from train.data.scale import Scaler
 from train.infer import grouped
+from train.models.base import Family
 from train.predictor import Predictor
 from train.tasks.base import Task
 
@@ -41,14 +44,66 @@ class Course:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """How long a course goes, how patient it is with validation, and the top of its learning rate."""
+
+    epochs: int
+    patience: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Lived:
+    """What became of one course: training loss and validation error of each epoch, and the epoch that was kept."""
+
+    name: str
+    losses: tuple[float, ...]
+    errors: tuple[float, ...]
+    best_epoch: int
+    cpu_seconds: float
+
+    def plain(self) -> dict[str, Any]:
+        """As a table, for a report."""
+        return {
+            "name": self.name,
+            "losses": list(self.losses),
+            "errors": list(self.errors),
+            "best_epoch": self.best_epoch,
+            "cpu_seconds": self.cpu_seconds,
+        }
+
+    @classmethod
+    def of(cls, table: dict[str, Any]) -> Lived:
+        """The inverse."""
+        return cls(**{**table, "losses": tuple(table["losses"]), "errors": tuple(table["errors"])})
+
+
+@dataclass(frozen=True)
 class Fitted:
-    """A fitted model in eval mode; validation error in the task's unit, epochs run, the best one, and CPU seconds."""
+    """A fitted model in eval mode, its validation error in the task's unit, and the courses that led to it.
+
+    `before` is the whole model that a pruned one was cut from.
+    """
 
     predictor: Predictor
     validation_error: float
-    epochs: int
-    best_epoch: int
-    cpu_seconds: float
+    courses: tuple[Lived, ...]
+    before: Fitted | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs run, over all courses."""
+        return sum(len(course.losses) for course in self.courses)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of the last course whose weights were kept."""
+        return self.courses[-1].best_epoch
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Over all courses."""
+        return sum(course.cpu_seconds for course in self.courses)
 
 
 Told = Callable[[int, float], None]
@@ -63,66 +118,113 @@ def fit(
     seed: int | None = None,
     course: Course | None = None,
     told: Told = lambda done, error: None,
+    checkpoint: Checkpoint | None = None,
+    name: str = "fit",
 ) -> Fitted:
     """Fit the project's model; the same seed gives the same weights. Raises DataError where nothing can be learnt.
 
     Each epoch a share `train.mid_life` of the sequences begins at a random reading. The running average of the weights
     is what is validated and kept (Polyak & Juditsky 1992); the learning rate rises and falls once (Smith & Topin 2019).
+    With a `checkpoint`, a course of this `name` that stands in it goes on from there.
     """
     seed = project.train.seed if seed is None else seed
-    with one_thread(), torch.random.fork_rng(devices=[]):
-        return _fit(project, training, validation, seed, course or Course(), told)
-
-
-def _fit(
-    project: Project,
-    training: Sequence[History],
-    validation: Sequence[History],
-    seed: int,
-    course: Course,
-    told: Told,
-) -> Fitted:
     task = build_task(project)
     training, validation = task.taught(training), task.taught(validation)
     spec = project.train
-    started = time.process_time()
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    predictor = build_predictor(project, Scaler.fit(training, project))
-    family, task = predictor.family, predictor.task
-    taught = lessons(training, task, predictor.scaler)
-    if not any(lesson.weight.any() for lesson in taught):
-        raise DataError("no training history says anything about its label; add histories that ran to failure")
-    exam = Exam(project, validation, task, predictor.scaler, np.random.default_rng([seed, 1]), course.starts)
-    optimizer = torch.optim.AdamW(family.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay)
-    averaged = copy.deepcopy(family)
-    best, best_error, best_epoch, done, steps = copy.deepcopy(family.state_dict()), math.inf, 0, 0, 0
-    for done in range(1, spec.epochs + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = spec.learning_rate * _rate((done - 1) / spec.epochs, course.rise)
-        family.train()
-        for batch in epoch(taught, rng, spec.batch_size, spec.mid_life, course.longest):
-            optimizer.zero_grad()
-            loss = task.loss(family(batch.x), batch)
+    with one_thread(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        predictor = build_predictor(project, Scaler.fit(training, project))
+        school = School(project, predictor.task, predictor.scaler, training, validation, seed, course or Course())
+        schedule = Schedule(spec.epochs, spec.patience, spec.learning_rate)
+        lived, error = school.teach(predictor.family, schedule, np.random.default_rng(seed), told, checkpoint, name)
+        predictor.eval()
+        predictor.task.settle(predictor, training, validation)
+        return Fitted(predictor, error, (lived,))
+
+
+class School:
+    """What a model is taught by and examined with: the same for all courses of a training."""
+
+    def __init__(
+        self,
+        project: Project,
+        task: Task,
+        scaler: Scaler,
+        training: Sequence[History],
+        validation: Sequence[History],
+        seed: int,
+        course: Course,
+    ) -> None:
+        """Raises DataError where the training histories say nothing about their label."""
+        self.spec = project.train
+        self.task = task
+        self.course = course
+        self.lessons = lessons(training, task, scaler)
+        if not any(lesson.weight.any() for lesson in self.lessons):
+            raise DataError("no training history says anything about its label; add histories that ran to failure")
+        self.exam = Exam(project, validation, task, scaler, np.random.default_rng([seed, 1]), course.starts)
+
+    def teach(
+        self,
+        family: Family,
+        schedule: Schedule,
+        rng: np.random.Generator,
+        told: Told,
+        checkpoint: Checkpoint | None,
+        name: str,
+    ) -> tuple[Lived, float]:
+        """One course: `family` leaves it folded, with the weights that validated best; their error."""
+        optimizer = torch.optim.AdamW(
+            family.parameters(), lr=schedule.learning_rate, weight_decay=self.spec.weight_decay
+        )
+        at = Standing(family, copy.deepcopy(family), optimizer, rng, copy.deepcopy(family.state_dict()))
+        kept = checkpoint.course(name) if checkpoint else None
+        if kept:
+            at.restore(kept)
+            told(at.done, at.best_error)
+        while at.done < schedule.epochs and at.done - at.best_epoch < schedule.patience:
+            try:
+                self._epoch(at, schedule)
+            except DataError:
+                if checkpoint:
+                    checkpoint.drop()  # it would only lead here again
+                raise
+            told(at.done, at.best_error)
+            if checkpoint:
+                checkpoint.keep(name, at)
+        if checkpoint and not (kept and kept["done"] == at.done):
+            checkpoint.keep(name, at, ended=True)
+        family.load_state_dict(at.best)
+        family.fold()
+        family.eval()
+        return Lived(name, tuple(at.losses), tuple(at.errors), at.best_epoch, at.cpu_seconds), at.best_error
+
+    def _epoch(self, at: Standing, schedule: Schedule) -> None:
+        started = time.process_time()
+        for group in at.optimizer.param_groups:
+            group["lr"] = schedule.learning_rate * _rate(at.done / schedule.epochs, self.course.rise)
+        at.family.train()
+        losses = []
+        for batch in epoch(self.lessons, at.rng, self.spec.batch_size, self.spec.mid_life, self.course.longest):
+            at.optimizer.zero_grad()
+            loss = self.task.loss(at.family(batch.x), batch)
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(family.parameters(), course.clip)
-            optimizer.step()
-            steps += 1
-            _follow(averaged, family, min(course.average, steps / (steps + 10)))
-        error = exam.error(averaged)
+            nn.utils.clip_grad_norm_(at.family.parameters(), self.course.clip)
+            at.optimizer.step()
+            at.steps += 1
+            losses.append(loss.item())
+            _follow(at.averaged, at.family, min(self.course.average, at.steps / (at.steps + 10)))
+        error = self.exam.error(at.averaged)
+        at.done += 1
         if not math.isfinite(error):
-            raise DataError(f"fitting diverged in epoch {done}; lower train.learning_rate (now {spec.learning_rate:g})")
-        if error < best_error:
-            best_error, best_epoch = error, done
-            best = copy.deepcopy(averaged.state_dict())
-        told(done, best_error)
-        if done - best_epoch >= spec.patience:
-            break
-    family.load_state_dict(best)
-    family.fold()
-    predictor.eval()
-    task.settle(predictor, training, validation)
-    return Fitted(predictor, best_error, done, best_epoch, time.process_time() - started)
+            top = schedule.learning_rate
+            raise DataError(f"fitting diverged in epoch {at.done}; lower train.learning_rate (now {top:g})")
+        if error < at.best_error:
+            at.best_error, at.best_epoch = error, at.done
+            at.best = copy.deepcopy(at.averaged.state_dict())
+        at.losses.append(sum(losses) / len(losses))
+        at.errors.append(error)
+        at.cpu_seconds += time.process_time() - started
 
 
 class Exam:

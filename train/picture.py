@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,10 +32,42 @@ LOWEST = 1e-6
 """Top of an axis on which everything is zero."""
 
 
+THEME = {INK: "--ink", MUTED: "--muted", GRID: "--grid", MODEL: "--model", OTHERS[0]: "--first"}
+"""Colour -> the style sheet's name for it in an inline picture, which is light or dark as its page is."""
+
+
 def picture(
     project: Project, task: Task, histories: Sequence[History], predictions: Sequence[Array], judged: dict[str, Judged]
 ) -> bytes:
     """A PNG of what the task draws. `predictions` [T, O] belong to `histories`; `judged` begins with the model."""
+    return png(lambda drawing: task.draw(drawing, histories, predictions, judged), project.name)
+
+
+def png(draw: Callable[[Drawing], None], title: str, height: float = 4.4) -> bytes:
+    """What `draw` draws, as a file for every viewer."""
+    file = io.BytesIO()
+    with _styled(height) as drawing:
+        draw(drawing)
+        drawing.savefig(file, format="png", metadata={"Title": title}, facecolor="white")
+    return file.getvalue()
+
+
+def svg(draw: Callable[[Drawing], None], title: str, height: float = 4.4) -> str:
+    """What `draw` draws, as an element for a page whose style sheet knows the names in `THEME`."""
+    file = io.StringIO()
+    with _styled(height, {"svg.fonttype": "none", "svg.hashsalt": title}) as drawing:
+        draw(drawing)
+        drawing.savefig(file, format="svg", metadata={"Date": None, "Title": title}, transparent=True)
+    text = file.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    for colour, name in THEME.items():
+        text = text.replace(colour, f"var({name})")
+    return text.replace("<svg ", f'<svg role="img" aria-label="{escape(title)}" ', 1)
+
+
+@contextmanager
+def _styled(height: float, more: dict[str, Any] | None = None) -> Iterator[Drawing]:
+    """An empty drawing, 11 inches wide, in the house's style."""
     import matplotlib as mpl
     from matplotlib.figure import Figure as Drawing
 
@@ -42,14 +77,13 @@ def picture(
         "axes.labelcolor": INK,
         "xtick.color": MUTED,
         "ytick.color": MUTED,
+        "axes.edgecolor": GRID,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        **(more or {}),
     }
-    style |= {"axes.edgecolor": GRID, "axes.spines.top": False, "axes.spines.right": False}
     with mpl.rc_context(style):
-        drawing = Drawing(figsize=(11, 4.4), dpi=160, layout="constrained", facecolor="white")
-        task.draw(drawing, histories, predictions, judged)
-        file = io.BytesIO()
-        drawing.savefig(file, format="png", metadata={"Title": project.name})
-    return file.getvalue()
+        yield Drawing(figsize=(11, height), dpi=160, layout="constrained")
 
 
 def two_panels(drawing: Drawing) -> tuple[Axes, Axes]:
@@ -211,5 +245,6 @@ def rates(drawing: SubFigure, judged: dict[str, Judged], keys: Sequence[str]) ->
     axes.invert_yaxis()
     axes.set(xlim=(0, 1), xlabel="share, with 95 % interval over machines")
     titled(axes, "What each gets wrong")
+    axes.set_axisbelow(True)
     axes.grid(axis="x", color=GRID, linewidth=0.7)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="upper right")

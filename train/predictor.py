@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
 from edge.spec import Project
@@ -33,6 +35,11 @@ class Predictor(nn.Module):
     def state_names(self) -> tuple[str, ...]:
         """One name for each tensor of the state."""
         return (*self.family.state_names, *self.tail.state_names)
+
+    @property
+    def state_bounds(self) -> Mapping[str, float]:
+        """As the family's."""
+        return self.family.state_bounds
 
     def init_state(self, batch: int) -> tuple[Tensor, ...]:
         """The state before the first reading, each [batch, …]."""

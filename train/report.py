@@ -10,6 +10,7 @@ from train.data.history import machines
 from train.data.split import Split
 from train.evaluate import Figure, Judged
 from train.fit import Fitted
+from train.prune import render_pruned
 
 
 def report_of(project: Project, fitted: Fitted, parts: Split, judged: dict[str, Judged]) -> dict[str, Any]:
@@ -22,6 +23,7 @@ def report_of(project: Project, fitted: Fitted, parts: Split, judged: dict[str, 
         "weights": sum(p.numel() for p in family.parameters()),
         "seed": project.train.seed,
         "judged_at": task.said(parts.test),
+        "split": project.train.split,
         "notes": list(task.notes),
         "machines": {name: len(machines(getattr(parts, name))) for name in ("train", "validation", "test")},
         "fit": {
@@ -29,11 +31,12 @@ def report_of(project: Project, fitted: Fitted, parts: Split, judged: dict[str, 
             "best_epoch": fitted.best_epoch,
             "validation_error": fitted.validation_error,
             "cpu_seconds": round(fitted.cpu_seconds, 1),
+            "courses": [course.plain() for course in fitted.courses],
         },
         "unit": task.outputs[0][1],
         "headline": task.headline,
         "models": {name: of.plain() for name, of in judged.items()},
-        "verdict": verdict({name: of.headline for name, of in judged.items()}),
+        "verdict": task.silence or verdict({name: of.headline for name, of in judged.items()}),
     }
 
 
@@ -59,17 +62,26 @@ def verdict(figures: dict[str, Figure]) -> str:
     return f"The baseline wins: {best} is {_plain(-gain)}{unit} better than {model} (gain of {model}: {interval}){tail}"
 
 
-def render_report(report: dict[str, Any]) -> str:
-    """The report as text: what was fitted, the table beside the baselines, and the verdict."""
+def facts(report: dict[str, Any]) -> list[str]:
+    """Who taught, who judged at what, how long it took, and what was pruned; a line each."""
     count, fit = report["machines"], report["fit"]
-    options = "".join(f" {key}={value}" for key, value in report["options"].items())
-    head = [
-        f"{report['project']}: {report['model']}{options}, {report['weights']} weights, seed {report['seed']}",
-        f"{count['train']} machines taught, {count['validation']} told when to stop, {count['test']} were held out",
+    courses = len(fit["courses"])
+    best = f"best {fit['best_epoch']}" if courses == 1 else f"{courses} courses, best {fit['best_epoch']} of the last"
+    same = ", the same ones at later readings" if report["split"] == "time" else ""
+    return [
+        f"{count['train']} machines taught, {count['validation']} told when to stop, "
+        f"{count['test']} were held out{same}",
         f"judged at {report['judged_at']}",
         *report["notes"],
-        f"{fit['epochs']} epochs (best {fit['best_epoch']}), {fit['cpu_seconds']:.0f} CPU seconds",
+        f"{fit['epochs']} epochs ({best}), {fit['cpu_seconds']:.0f} CPU seconds",
+        *([render_pruned(report["pruned"])] if "pruned" in report else []),
     ]
+
+
+def render_report(report: dict[str, Any]) -> str:
+    """The report as text: what was fitted, the table beside the baselines, and the verdict."""
+    options = "".join(f" {key}={value}" for key, value in report["options"].items())
+    head = f"{report['project']}: {report['model']}{options}, {report['weights']} weights, seed {report['seed']}"
     models = report["models"]
     first = next(iter(models.values()))
     rows = []
@@ -80,7 +92,8 @@ def render_report(report: dict[str, Any]) -> str:
             name = f"{report['headline']}, only {seen} seen"
             rows.append([name, figure["unit"], *(cell(m["by_history"][seen]) for m in models.values())])
     table = render(["held-out machines", "unit", *models], rows)
-    return "\n".join([*head, "", table, "", "In brackets: 95 % bootstrap interval over machines.", report["verdict"]])
+    brackets = "In brackets: 95 % bootstrap interval over machines."
+    return "\n".join([head, *facts(report), "", table, "", brackets, report["verdict"]])
 
 
 FINE = 1.0

@@ -23,23 +23,28 @@ from train.data.history import History
 from train.data.scale import Scaler
 from train.predictor import Predictor
 
-PROJECT, MODEL, HELDOUT, REPORT = "project.json", "model.pt", "heldout.npz", "report.json"
+PROJECT, MODEL, REPORT = "project.json", "model.pt", "report.json"
+HELDOUT, CALIBRATION = "heldout.npz", "calibration.npz"
 """Members every run folder has; the report's text and picture lie beside them for people."""
 
 
-REPORT_TEXT, PICTURE = "report.txt", "predictions.png"
+REPORT_TEXT, REPORT_PAGE, PICTURE = "report.txt", "report.html", "predictions.png"
 """What lies beside them for people."""
 
-OURS = frozenset({PROJECT, MODEL, HELDOUT, REPORT, REPORT_TEXT, PICTURE})
+OURS = frozenset({PROJECT, MODEL, HELDOUT, CALIBRATION, REPORT, REPORT_TEXT, REPORT_PAGE, PICTURE})
 
 
 @dataclass(frozen=True)
 class Run:
-    """A fitted model with its project, in eval mode, the held-out histories (never fitted on), and its report."""
+    """A fitted model with its project, in eval mode, the held-out histories (never fitted on), and its report.
+
+    `calibration`: some histories of the training side, whose readings tell an int8 file the ranges of its numbers.
+    """
 
     project: Project
     predictor: Predictor
     heldout: list[History]
+    calibration: list[History]
     report: dict[str, Any]
 
 
@@ -55,6 +60,7 @@ def save_run(folder: Path, run: Run, beside: Mapping[str, bytes] | None = None) 
         PROJECT: json.dumps(flat(run.project), indent=1).encode() + b"\n",
         MODEL: weights.getvalue(),
         HELDOUT: _packed(run.heldout),
+        CALIBRATION: _packed(run.calibration),
         REPORT: json.dumps(run.report, indent=1, allow_nan=False).encode() + b"\n",
         **(beside or {}),
     }
@@ -101,7 +107,7 @@ def load_run(folder: Path) -> Run:
     """
     if not folder.is_dir():
         raise DataError(f"there is no run folder `{folder}`; make one with `edge train PROJECT.toml -o {folder}`")
-    members = {name: _read(folder, name) for name in (PROJECT, MODEL, HELDOUT, REPORT)}
+    members = {name: _read(folder, name) for name in (PROJECT, MODEL, HELDOUT, CALIBRATION, REPORT)}
     try:
         table, report = json.loads(members[PROJECT]), json.loads(members[REPORT])
         project = parse_project(table)
@@ -123,11 +129,15 @@ def load_run(folder: Path) -> Run:
     ) as error:
         reason = str(error).partition("\n")[0]
         raise DataError(f"`{folder / MODEL}` is damaged or does not fit its project ({reason}); train again") from error
+    heldout, calibration = (_histories(folder, name, members[name]) for name in (HELDOUT, CALIBRATION))
+    return Run(project, predictor, heldout, calibration, report)
+
+
+def _histories(folder: Path, name: str, content: bytes) -> list[History]:
     try:
-        heldout = _unpacked(members[HELDOUT])
+        return _unpacked(content)
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"`{folder / HELDOUT}` is damaged ({error}); train again") from error
-    return Run(project, predictor, heldout, report)
+        raise DataError(f"`{folder / name}` is damaged ({error}); train again") from error
 
 
 def _rebuilt(project: Project, state: dict[str, Any]) -> Predictor:

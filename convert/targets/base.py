@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from convert.calibrate import Array, Observe, Range, ranges, tied
+from convert.numbers import Wiring, check_states
 from convert.step import StepModule
+from edge.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,42 @@ class Target(ABC):
 
     suffix: ClassVar[str]
 
-    def __init__(self, step: StepModule) -> None:
+    def __init__(self, step: StepModule, lives: Sequence[Array] = ()) -> None:
+        """`lives` [T, C] each, in the sensors' units and of the training side: what calibrated recipes look at."""
         self.step = step
+        self.lives = lives
 
     def emit(self, recipe: str) -> Emitted:
-        """The file for `recipe`. Raises Declined where there is none, CheckFailed where the converter fails."""
+        """The file for `recipe`, its state checked (see convert.numbers).
+
+        Raises Declined where there is none, DataError where it needs lives and has none, CheckFailed where the
+        converter fails or mistreats the state.
+        """
         make = self.makers.get(recipe)
         if make is None:
             raise Declined(f"{self.suffix} files have no {recipe}")
-        return Emitted(make(), *self.names)
+        content = make()
+        check_states(self.wiring(content), f"{self.suffix}/{recipe}")
+        return Emitted(content, *self.names)
+
+    def observed(self, observe: Observe) -> dict[str, Range]:
+        """What calibration finds of the tensors that `observe` watches, those of the state tied. Raises DataError."""
+        if not self.lives:
+            raise DataError(
+                "the run holds no life to calibrate on; train again, or leave static-int8 out with --recipe"
+            )
+        initial = [tensor.numpy() for tensor in self.step.example[1:]]
+        return tied(ranges(observe, initial, self.lives), self.state_of, self.step.predictor.state_bounds)
+
+    @property
+    def state_of(self) -> dict[str, str]:
+        """The file's tensors that are a state, going in or coming out -> the state."""
+        names = self.step.inputs[1:]
+        return {tensor: name for side in self.names for tensor, name in zip(side[1:], names, strict=True)}
+
+    @abstractmethod
+    def wiring(self, content: bytes) -> Wiring:
+        """A file of this format as a graph, to be looked at."""
 
     @property
     @abstractmethod

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+import onnxruntime
 import torch
-from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnx import helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_dynamic, quantize_static
 
+from convert.calibrate import Array, Range
+from convert.numbers import FLOAT, Node, Numbers, Wiring
 from convert.quiet import quiet
-from convert.targets.base import Target
+from convert.targets.base import Declined, Target
+
+PRODUCTS = ("Gemm", "MatMul")
+LEVELS = 128
+"""Steps of int8 from zero to the bound of a state."""
 
 
 class OnnxTarget(Target):
-    """`float32` as exported; `dynamic-int8`: int8 weights per output column, activations quantized while running."""
+    """`float32` as exported; int8 weights per output column in the others.
+
+    `dynamic-int8`: operands are quantized by what they hold, at each step. `static-int8`: operands are quantized with
+    calibrated scales, by a pair of nodes of their own, so that the state itself stays float; products end in float.
+    """
 
     suffix = "onnx"
 
@@ -42,12 +55,133 @@ class OnnxTarget(Target):
     @property
     def makers(self) -> Mapping[str, Callable[[], bytes]]:
         """See the class."""
-        return {"float32": lambda: self._float, "dynamic-int8": lambda: _dynamic(self._float)}
+        return {
+            FLOAT: lambda: self._float,
+            "dynamic-int8": lambda: _dynamic(self._float),
+            "static-int8": self._static,
+        }
 
     @property
     def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The step graph's own."""
         return self.step.inputs, self.step.outputs
+
+    def wiring(self, content: bytes) -> Wiring:
+        """As Target."""
+        graph = onnx.load_from_string(content).graph
+        constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+        nodes = [Node(n.op_type.lower(), tuple(n.input), tuple(n.output)) for n in graph.node]
+        nodes = [Node(n.kind.removesuffix("linear"), n.inputs, n.outputs) for n in nodes]
+        numbers = {}
+        for node in nodes:
+            if node.kind in ("quantize", "dequantize"):
+                integers = node.outputs[0] if node.kind == "quantize" else node.inputs[0]
+                scale, zero = (np.atleast_1d(constants[name]) for name in node.inputs[1:3])
+                numbers[integers] = Numbers(str(zero.dtype), tuple(scale.tolist()), tuple(zero.tolist()))
+        name_of = onnx.TensorProto.DataType.Name
+        kinds = {p.name: name_of(p.type.tensor_type.elem_type) for p in (*graph.input, *graph.output)}
+        types = {name: FLOAT if kind == "FLOAT" else kind.lower() for name, kind in kinds.items()}
+        states = zip(self.step.inputs[1:], self.step.inputs[1:], self.step.outputs[1:], strict=True)
+        return Wiring(tuple(nodes), numbers, types, tuple(states))
+
+    def _static(self) -> bytes:
+        model = onnx.load_from_string(self._float)
+        operands = _operands(model)
+        if not operands:
+            raise Declined("the step graph holds no matrix product with constant weights")
+        with quiet("the calibration for ONNX"):
+            found = self._ranges(model, list(dict.fromkeys(operands.values())))
+        overrides = {operand: [self._override(source, found[source])] for operand, source in operands.items()}
+        with quiet("the static int8 quantization for ONNX"):
+            return self._quantized(model, overrides)
+
+    def _override(self, source: str, span: Range) -> dict[str, Any]:
+        """How an operand is quantized: a bounded state about zero, so that no scale depends on what was seen."""
+        bound = self.step.predictor.state_bounds.get(self.state_of.get(source, ""))
+        if bound is not None:
+            return {"scale": np.array(bound / LEVELS, np.float32), "zero_point": np.array(0, np.int8)}
+        low, high = span
+        return {"rmin": np.array(low, np.float32), "rmax": np.array(high, np.float32)}
+
+    def _ranges(self, model: Any, watched: Sequence[str]) -> dict[str, Range]:
+        """The ranges of the tensors `watched`, by running the float graph."""
+        shown = onnx.ModelProto()
+        shown.CopyFrom(model)
+        inside = [name for name in watched if name not in (*self.step.inputs, *self.step.outputs)]
+        shown.graph.output.extend(helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in inside)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        session = onnxruntime.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        made = [*self.step.outputs, *inside]
+
+        def observe(feed: Sequence[Array]) -> tuple[list[Array], dict[str, Array]]:
+            given = dict(zip(self.step.inputs, feed, strict=True))
+            values = {**given, **dict(zip(made, session.run(made, given), strict=True))}
+            return [values[name] for name in self.step.outputs[1:]], {name: values[name] for name in watched}
+
+        return self.observed(observe)
+
+    def _quantized(self, model: Any, overrides: Mapping[str, Any]) -> bytes:
+        """`model` with its operands quantized as told. The quantizer still asks for a reading, but need not look."""
+        example = dict(zip(self.step.inputs, (t.numpy() for t in self.step.example), strict=True))
+        with tempfile.TemporaryDirectory() as folder:
+            source, result = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
+            _with_operands(model, overrides)
+            onnx.save(model, str(source))
+            quantize_static(
+                str(source),
+                str(result),
+                _Once(example),
+                per_channel=True,
+                op_types_to_quantize=list(PRODUCTS),
+                nodes_to_quantize=[n.name for n in model.graph.node if n.input and n.input[0] in overrides],
+                extra_options={
+                    "OpTypesToExcludeOutputQuantization": list(PRODUCTS),
+                    "TensorQuantOverrides": dict(overrides),
+                },
+            )
+            return _plain(onnx.load(str(result)))
+
+
+class _Once(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, feed: dict[str, Array]) -> None:
+        self.feeds = [feed]
+
+    def get_next(self) -> dict[str, Array] | None:
+        return self.feeds.pop() if self.feeds else None
+
+
+def _operands(model: Any) -> dict[str, str]:
+    """For each product with constant weights: a name of its own for its operand -> the tensor it reads."""
+    constants = {one.name for one in model.graph.initializer}
+    products = [n for n in model.graph.node if n.op_type in PRODUCTS and n.input[1] in constants]
+    return {f"operand_{i}": node.input[0] for i, node in enumerate(products)}
+
+
+def _with_operands(model: Any, overrides: Mapping[str, Any]) -> None:
+    """Give each product an operand of its own: quantizing a tensor that others read too would make those read integers,
+    the float state among them.
+    """
+    constants = {one.name for one in model.graph.initializer}
+    products = [n for n in model.graph.node if n.op_type in PRODUCTS and n.input[1] in constants]
+    for i, (name, node) in enumerate(zip(overrides, products, strict=True)):
+        copy = helper.make_node("Identity", [node.input[0]], [name])
+        node.input[0], node.name = name, f"product_{i}"
+        model.graph.node.insert(list(model.graph.node).index(node), copy)
+
+
+def _plain(model: Any) -> bytes:
+    """The quantized model without the copies of operands, which said their part."""
+    copies = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type == "Identity"}
+    kept = [n for n in model.graph.node if n.op_type != "Identity"]
+    for node in kept:
+        for i, name in enumerate(node.input):
+            node.input[i] = copies.get(name, name)
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    _strip(model)
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _dynamic(content: bytes) -> bytes:

@@ -21,8 +21,10 @@ from edge.extras import needed_for
 def convert(run: Path, output: Path | None, targets: tuple[str, ...], recipes: tuple[str, ...], as_json: bool) -> None:
     """Export RUN (a folder `edge train` wrote) to ONNX and TFLite, in float32 and int8, as one bundle.
 
-    Every file is run step by step on the held-out machines and compared with the trained model. Where one is outside
-    its tolerance, the certificate says so, nothing is written and the exit status is 1.
+    Recipes: float32; dynamic-int8 (int8 weights, operands scaled while running); static-int8 (int8 weights, operands
+    scaled by what training machines showed). Every file is run step by step on the held-out machines and compared with
+    the trained model. Where one is outside its tolerance, nothing is written, the exit status is 1, and the message
+    says which --recipe to keep.
     """
     with needed_for("`edge convert`"):
         from convert.pack import convert as make

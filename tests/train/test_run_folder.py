@@ -14,6 +14,7 @@ from edge import cli
 from edge.errors import DataError, ProjectError
 from edge.spec import load_project
 from train import pipeline
+from train.data.calibration import calibration
 from train.infer import predict
 from train.pipeline import train_run
 from train.run import MODEL, PROJECT, Run, load_run, save_run
@@ -91,13 +92,27 @@ def test_a_run_comes_back_as_it_was(folder: Path, run: Run) -> None:
     assert again.project == run.project and again.report == run.report
     assert not again.predictor.training
     assert [h.machine for h in again.heldout] == [h.machine for h in run.heldout]
-    for before, after in zip(run.heldout, again.heldout, strict=True):
+    for before, after in zip([*run.heldout, *run.calibration], [*again.heldout, *again.calibration], strict=True):
         np.testing.assert_array_equal(before.x, after.x)
         np.testing.assert_array_equal(before.ts, after.ts)
         assert (before.life, before.failed, before.left) == (after.life, after.failed, after.left)
     predicted = (predict(run.predictor, run.heldout), predict(again.predictor, again.heldout))
     for saved, loaded in zip(*predicted, strict=True):
         np.testing.assert_allclose(saved, loaded, atol=1e-5)
+
+
+def test_no_held_out_machine_is_kept_for_calibration(run: Run) -> None:
+    kept = {h.machine for h in run.calibration}
+    assert kept and not kept & {h.machine for h in run.heldout}
+
+
+def test_what_is_kept_for_calibration_is_limited(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    lives = run.calibration
+    for most in (1, 7, 60, 10_000):
+        monkeypatch.setattr("train.data.calibration.READINGS", most)
+        kept = calibration(lives)
+        assert 0 < sum(map(len, kept)) <= max(most, len(kept))
+    assert [len(h) for h in kept] == [len(h) for h in lives]
 
 
 def test_stepping_a_loaded_run_equals_its_forward(folder: Path, run: Run) -> None:
@@ -169,7 +184,7 @@ def test_a_full_disk_costs_neither_the_old_run_nor_the_folder_beside_it(
 
 
 @pytest.mark.parametrize("family", ["gru"], indirect=True)
-@pytest.mark.parametrize("member", ["project.json", "model.pt", "heldout.npz", "report.json"])
+@pytest.mark.parametrize("member", ["project.json", "model.pt", "heldout.npz", "calibration.npz", "report.json"])
 def test_a_missing_or_damaged_member_is_named(folder: Path, run: Run, member: str) -> None:
     made = folder / "runs" / "pump"
     whole = (made / member).read_bytes()

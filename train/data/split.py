@@ -53,8 +53,8 @@ def split(
         fleet = len(machines(histories))
         if fleet < groups:
             raise DataError(
-                f"{fleet} machines are too few for {groups} groups; add machines, or cut each machine in time with "
-                'train.split = "time"'
+                f"{groups} groups need {groups} machines, here {'is' if fleet == 1 else 'are'} {fleet}; "
+                'add machines, or cut each machine in time with train.split = "time"'
             )
         failed = set(machines(histories))
     lower = ", or lower train.validation_share and train.test_share" if len(failed) >= groups else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,6 +17,28 @@ class FamilyOptions:
     """Keys of `[model]` that a family knows, with their defaults; a family extends it."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a group of units lies in a weight: along `dim` of the tensor `weight` (its dotted name), `times` over."""
+
+    weight: str
+    dim: int
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Units:
+    """Units that are kept or cut as one, ranked among each other.
+
+    `makes`: the weights and biases that bring them forth; all of them zero and a unit is silent for ever. `reads`: the
+    weights that take them in.
+    """
+
+    name: str
+    makes: tuple[Place, ...]
+    reads: tuple[Place, ...]
+
+
 class Family(nn.Module, ABC):
     """A causal sequence model in two equal forms, `forward` over time and `step` for one reading.
 
@@ -25,6 +48,8 @@ class Family(nn.Module, ABC):
     """
 
     Options: ClassVar[type[FamilyOptions]] = FamilyOptions
+    width: ClassVar[str | None] = None
+    """The key of `[model]` that says how many units each group of `units` has; None where nothing can be pruned."""
 
     def __init__(self, inputs: int, outputs: int, options: Any) -> None:
         """`inputs` C, `outputs` O, `options` an instance of `Options`."""
@@ -47,6 +72,11 @@ class Family(nn.Module, ABC):
     def init_state(self, batch: int) -> tuple[Tensor, ...]:
         """The state before the first reading, each [batch, …]; may be learned."""
 
+    @property
+    def state_bounds(self) -> Mapping[str, float]:
+        """State -> the largest magnitude it can ever have, where it has one by construction; int8 files rely on it."""
+        return {}
+
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """x [B, T, C] -> [B, T, O], in parallel over time where the family can; starts from `init_state`."""
@@ -54,6 +84,12 @@ class Family(nn.Module, ABC):
     @abstractmethod
     def step(self, x_t: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """x_t [B, C] and the state -> (y_t [B, O], *next state)."""
+
+    def units(self) -> tuple[Units, ...]:
+        """The groups of units that pruning cuts down to one new width, wherever they lie. No sum runs past `makes`: an
+        identity that carries units from one place to another joins them into one group.
+        """
+        return ()
 
     def fold(self) -> None:
         """Make permanent what only helps while fitting, so that nothing but plain weights is saved and exported."""

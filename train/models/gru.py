@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from train.models.base import Family, FamilyOptions, need
+from train.models.base import Family, FamilyOptions, Place, Units, need
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class GRU(Family):
     """
 
     Options = GruOptions
+    width = "hidden"
     options: GruOptions
 
     def __init__(self, inputs: int, outputs: int, options: GruOptions) -> None:
@@ -50,6 +51,11 @@ class GRU(Family):
         """`h0` … one a layer."""
         return tuple(f"h{layer}" for layer in range(self.options.layers))
 
+    @property
+    def state_bounds(self) -> dict[str, float]:
+        """1: a state is a mixture of its predecessor and a tanh, and begins at zero."""
+        return dict.fromkeys(self.state_names, 1.0)
+
     def init_state(self, batch: int) -> tuple[Tensor, ...]:
         """Zeros [batch, hidden] a layer."""
         return tuple(torch.zeros(batch, self.options.hidden) for _ in range(self.options.layers))
@@ -65,6 +71,16 @@ class GRU(Family):
             x_t = self._cell(layer, x_t, h)
             following.append(x_t)
         return (self.head(x_t), *following)
+
+    def units(self) -> tuple[Units, ...]:
+        """One group a layer: a unit's rows in its three gates, and its columns in what reads it."""
+        groups = []
+        for layer in range(self.options.layers):
+            rows = (f"cells.{name}_l{layer}" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+            above = "head.weight" if layer == self.options.layers - 1 else f"cells.weight_ih_l{layer + 1}"
+            reads = (Place(f"cells.weight_hh_l{layer}", 1), Place(above, 1))
+            groups.append(Units(f"h{layer}", tuple(Place(row, 0, 3) for row in rows), reads))
+        return tuple(groups)
 
     def _cell(self, layer: int, x: Tensor, h: Tensor) -> Tensor:
         weights = (getattr(self.cells, f"{name}_l{layer}") for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh"))

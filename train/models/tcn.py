@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
-from train.models.base import Family, FamilyOptions, need
+from train.models.base import Family, FamilyOptions, Place, Units, need
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,16 @@ class TcnOptions(FamilyOptions):
 
 class Block(nn.Module):
     """Two causal convolutions with ReLU and dropout beside a residual connection (Bai, Kolter & Koltun 2018, figure
-    1b).
+    1b). The `entry` to a network leads through a matrix of its own even where it changes no width: what runs from block
+    to block are then the network's own channels, which can be pruned.
     """
 
-    def __init__(self, inputs: int, options: TcnOptions, dilation: int) -> None:
+    def __init__(self, inputs: int, options: TcnOptions, dilation: int, entry: bool) -> None:
         super().__init__()
         c, k = options.channels, options.kernel
         self.first = weight_norm(nn.Conv1d(inputs, c, k, dilation=dilation))
         self.second = weight_norm(nn.Conv1d(c, c, k, dilation=dilation))
-        self.shortcut = nn.Linear(inputs, c) if inputs != c else None
+        self.shortcut = nn.Linear(inputs, c) if entry else None
         self.dropout = nn.Dropout(options.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,6 +72,7 @@ class TCN(Family):
     """
 
     Options = TcnOptions
+    width = "channels"
     options: TcnOptions
 
     def __init__(self, inputs: int, outputs: int, options: TcnOptions) -> None:
@@ -80,7 +82,9 @@ class TCN(Family):
         need(options.kernel >= 2, "model.kernel", "at least 2")
         need(0 <= options.dropout < 1, "model.dropout", "from 0 to below 1")
         widths = [inputs, *[options.channels] * (options.levels - 1)]
-        self.blocks = nn.ModuleList(Block(width, options, 2**level) for level, width in enumerate(widths))
+        self.blocks = nn.ModuleList(
+            Block(width, options, 2**level, entry=level == 0) for level, width in enumerate(widths)
+        )
         self.head = nn.Linear(options.channels, outputs)
 
     @property
@@ -113,6 +117,25 @@ class TCN(Family):
             x_t, first, second = block.step(x_t, state[2 * level], state[2 * level + 1])
             following += [first, second]
         return (self.head(x_t), *following)
+
+    def units(self) -> tuple[Units, ...]:
+        """The channels that residual connections carry through all blocks as one group, the inner ones block by
+        block.
+        """
+        blocks = [f"blocks.{level}" for level in range(self.options.levels)]
+        ends = [Place(f"{b}.second.{kind}", 0) for b in blocks for kind in ("weight", "bias")]
+        entry = [Place(f"{blocks[0]}.shortcut.{kind}", 0) for kind in ("weight", "bias")]
+        starts = [Place(f"{b}.first.weight", 1) for b in blocks[1:]]
+        stream = Units("stream", (*ends, *entry), (*starts, Place("head.weight", 1)))
+        inner = (
+            Units(
+                f"inner{level}",
+                (Place(f"{b}.first.weight", 0), Place(f"{b}.first.bias", 0)),
+                (Place(f"{b}.second.weight", 1),),
+            )
+            for level, b in enumerate(blocks)
+        )
+        return (stream, *inner)
 
     def fold(self) -> None:
         """Replace each weight norm by the weight it stands for."""

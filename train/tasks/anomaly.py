@@ -91,6 +91,8 @@ class Anomaly(Task):
                 Measure("found", "share of faults found (more is better)", "", self._found, ratio, "record"),
                 Measure("delay", "delay of those found, median", options.unit, self._delays, middle, "record"),
             ]
+        else:
+            self.silence = "No fault is known: this says how often each cries, and nothing about what it finds."
         if project.data.failure is not None:
             measures += [failures_warned(self._by), lead(self._by, options.unit)]
         self.measures = tuple(measures)

@@ -70,7 +70,8 @@ class Task(ABC):
 
     `outputs` is the table of outputs (name, unit), the first of which decides the alarm; `width` how many raw outputs
     the family has; `measures` what predictions are judged by, the headline first; `baselines` what a model must beat;
-    `questions` what cross-validation asks; `notes` what a report says about the baselines; `lasting` says whether only
+    `questions` what cross-validation asks; `notes` what a report says about the baselines, `silence` what it
+    says in place of a verdict where nothing can be decided; `lasting` says whether only
     machines that ran to failure can judge, so that each group of a split needs one.
     """
 
@@ -82,6 +83,7 @@ class Task(ABC):
         "seen from mid-life on": Question(5, 4, True),
     }
     notes: ClassVar[tuple[str, ...]] = ()
+    silence: str = ""
     lasting: ClassVar[bool] = True
     outputs: tuple[tuple[str, str], ...]
     measures: tuple[Measure, ...]

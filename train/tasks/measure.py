@@ -113,9 +113,11 @@ def average_precision(rows: Sequence[Costs]) -> tuple[Costs, Over]:
 
     Higher is better; the share of positive labels is what guessing reaches.
     """
-    every = np.concatenate(rows)[:, 0]
-    edges = np.unique(np.quantile(every, np.linspace(0, 1, LEVELS + 1)))[1:-1] if len(every) else every
-    bins = len(edges) + 1
+    every = np.concatenate(rows)
+    # Half of the levels among the positive ones: where these are rare, ranks are decided among them.
+    groups = [group for group in (every[:, 0], every[every[:, 1] > 0, 0]) if len(group)]
+    edges = np.unique([np.quantile(group, np.linspace(0, 1, LEVELS // 2 + 1)) for group in groups])[1:]
+    bins = len(edges) + 1  # a level begins at its edge; below the first one is the lowest
     counts = []
     for row in rows:
         place = np.digitize(row[:, 0], edges, right=False)

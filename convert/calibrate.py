@@ -1,0 +1,46 @@
+"""Calibration: the true ranges of what matrix products read and write, over streams with the state carried.
+
+Averages over single readings clip what happens rarely, and what happens rarely is what a model is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Range = tuple[float, float]
+"""Smallest and largest value."""
+
+Observe = Callable[[Sequence[Array]], tuple[list[Array], dict[str, Array]]]
+"""One step of a float file: (x [1, C], *states) -> next states, and the values of the tensors that are watched."""
+
+
+def ranges(observe: Observe, initial: Sequence[Array], lives: Sequence[Array]) -> dict[str, Range]:
+    """Tensor -> its range over `lives` [T, C], each from the `initial` state on; zero is always inside."""
+    found: dict[str, Range] = {}
+    for life in lives:
+        state = list(initial)
+        for row in life:
+            state, seen = observe([row[None], *state])
+            for name, values in seen.items():
+                low, high = found.get(name, (0.0, 0.0))
+                found[name] = min(low, float(values.min())), max(high, float(values.max()))
+    return found
+
+
+def tied(found: Mapping[str, Range], state_of: Mapping[str, str], bounds: Mapping[str, float]) -> dict[str, Range]:
+    """`found` with one range for all tensors of one state, going in or coming out: what is written must read the same.
+
+    `state_of`: tensor -> state, for those tensors that are one. `bounds`: state -> the largest magnitude its family
+    says it can ever have; it replaces what was seen, so that no stream can leave the range.
+    """
+    groups: dict[str, list[Range]] = {}
+    for tensor, state in state_of.items():
+        if tensor in found:
+            groups.setdefault(state, []).append(found[tensor])
+    whole = {state: (min(low for low, _ in seen), max(high for _, high in seen)) for state, seen in groups.items()}
+    whole |= {state: (-bound, bound) for state, bound in bounds.items() if state in whole}
+    return {tensor: whole.get(state_of.get(tensor, ""), span) for tensor, span in found.items()}

@@ -1,0 +1,101 @@
+"""A look into TFLite files: flatbuffers of the schema that LiteRT ships."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import flatbuffers
+from ai_edge_litert import schema_py_generated as schema
+
+from convert.numbers import PRODUCTS, Node, Numbers, Wiring
+
+IDENTIFIER = b"TFL3"
+
+
+def wiring(content: bytes, states: Sequence[str], before: Sequence[str], after: Sequence[str]) -> Wiring:
+    """The file as a graph of tensor indices; `before` and `after` are its signature's names for the `states`.
+
+    The types are those of what a caller gets: the signature's tensors and the graph's own list must be the same.
+    """
+    model = _read(content)
+    graph, sides = model.subgraphs[0], model.signatureDefs[0]
+    places = {_text(one.name): str(one.tensorIndex) for one in (*sides.inputs, *sides.outputs)}
+    numbers = {str(i): found for i, one in enumerate(graph.tensors) if (found := _numbers(one)) is not None}
+    listed = {str(i) for i in (*graph.inputs, *graph.outputs)}
+    named = (*before, *after)
+    types = {places[n]: _type(graph.tensors[int(places[n])]) if places[n] in listed else "nothing" for n in named}
+    held = tuple((s, places[b], places[a]) for s, b, a in zip(states, before, after, strict=True))
+    return Wiring(tuple(node for node, _ in _nodes(model)), numbers, types, held)
+
+
+def around_products(content: bytes) -> dict[str, int]:
+    """Name -> index of all tensors that matrix products with constant weights read or write, weights aside."""
+    model = _read(content)
+    tensors = model.subgraphs[0].tensors
+    near = [
+        i
+        for node, operator in _nodes(model)
+        if node.kind in PRODUCTS and _constant(model, operator.inputs[1])
+        for i in (*operator.inputs, *operator.outputs)
+    ]
+    return {_text(tensors[i].name): int(i) for i in near if i >= 0 and not _constant(model, i)}
+
+
+def signature(content: bytes) -> dict[str, str]:
+    """The names of inputs and outputs that callers use -> the names their tensors have inside."""
+    model = _read(content)
+    tensors, sides = model.subgraphs[0].tensors, model.signatureDefs[0]
+    return {_text(one.name): _text(tensors[one.tensorIndex].name) for one in (*sides.inputs, *sides.outputs)}
+
+
+def mended(content: bytes) -> bytes:
+    """A file of AEQ 0.10 with two faults taken out.
+
+    A state that comes out and is also an operand is listed among the graph's outputs in its quantized form, which is no
+    longer what the signature names: the list is written anew. The scales of biases, which follow from those of operand
+    and weights and which no runtime reads, are most of what a small file is: they go.
+    """
+    model = _read(content)
+    graph = model.subgraphs[0]
+    graph.outputs = [one.tensorIndex for one in model.signatureDefs[0].outputs]
+    for node, operator in _nodes(model):
+        if node.kind in PRODUCTS and len(operator.inputs) > 2 and operator.inputs[2] >= 0:
+            graph.tensors[operator.inputs[2]].quantization = None
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _read(content: bytes) -> Any:
+    return schema.ModelT.InitFromPackedBuf(content, 0)
+
+
+def _nodes(model: Any) -> Iterator[tuple[Node, Any]]:
+    kinds = {code: name.lower() for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+    for operator in model.subgraphs[0].operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        kind = kinds[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        inputs, outputs = (tuple(map(str, side)) for side in (operator.inputs, operator.outputs))
+        yield Node(kind, inputs, outputs), operator
+
+
+def _constant(model: Any, index: int) -> bool:
+    return model.buffers[model.subgraphs[0].tensors[index].buffer].data is not None
+
+
+def _numbers(tensor: Any) -> Numbers | None:
+    kept = tensor.quantization
+    if kept is None or kept.scale is None or not len(kept.scale):
+        return None
+    return Numbers(_type(tensor), tuple(map(float, kept.scale)), tuple(map(int, kept.zeroPoint)))
+
+
+def _type(tensor: Any) -> str:
+    names = {code: name for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
+    return str(names[tensor.type]).lower()
+
+
+def _text(name: Any) -> str:
+    text: str = name.decode()
+    return text

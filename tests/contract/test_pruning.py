@@ -1,0 +1,150 @@
+"""Claims every family that can be pruned must stand up to: what is cut equals what is silent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from edge.errors import ProjectError
+from edge.spec import Project, parse_project
+from train.build import build_predictor
+from train.data.batches import Lesson
+from train.data.scale import Scaler
+from train.models import FAMILIES
+from train.models.base import Family
+from train.predictor import Predictor
+from train.prune import importance, keep, mask, narrow, narrowed, width_of, widths
+
+CHANNELS = 5
+AMOUNTS = (0.1, 0.5, 0.8)
+DEEP: dict[str, dict[str, Any]] = {"gru": {"layers": 3}, "tcn": {"levels": 3}}
+"""Options that stack a family's blocks; a family that is not here is tried with its defaults alone."""
+
+SHAPES = [(name, options) for name in FAMILIES if FAMILIES[name].width for options in ({}, DEEP.get(name, {}))]
+
+
+def project(family: str, **options: Any) -> Project:
+    return parse_project(
+        {
+            "project": {"name": "t"},
+            "data": {"path": "x"},
+            "signals": {f"s{i}": {} for i in range(CHANNELS)},
+            "task": {"kind": "rul"},
+            "model": {"family": family, **options},
+        }
+    )
+
+
+def loud(of: Project) -> Predictor:
+    """A fitted model's double: folded, with weights that are not tiny and biases that are not zero."""
+    torch.manual_seed(3)
+    scaler = Scaler(CHANNELS)
+    scaler.set(mean=np.full(CHANNELS, 2.0), scale=np.full(CHANNELS, 0.5))
+    predictor = build_predictor(of, scaler)
+    predictor.family.fold()
+    with torch.no_grad():
+        for parameter in predictor.family.parameters():
+            parameter.copy_(1.5 * parameter + 0.05 * torch.randn(parameter.shape))
+    return predictor.eval()
+
+
+def around(predictor: Predictor, family: Family) -> Predictor:
+    family.fold()
+    return Predictor(predictor.project, predictor.scaler, family, predictor.task).eval()
+
+
+def some(family: Family, width: int, left: int) -> list[torch.Tensor]:
+    """Random units to keep, others in each group."""
+    return [torch.randperm(width)[:left].sort().values for _ in family.units()]
+
+
+@pytest.fixture(params=SHAPES, ids=lambda shape: "-".join([shape[0], *shape[1]]))
+def shape(request: pytest.FixtureRequest) -> Project:
+    name, options = request.param
+    return project(name, **options)
+
+
+@pytest.mark.parametrize("amount", AMOUNTS)
+def test_the_cut_network_equals_its_masked_self(shape: Project, amount: float) -> None:
+    whole = loud(shape)
+    width = width_of(shape)
+    left = max(1, round(width * (1 - amount)))
+    kept = some(whole.family, width, left)
+    silent, small = (around(whole, f) for f in (mask(whole.family, kept), narrow(whole.family, shape, kept)))
+    x = 2.0 + 2.0 * torch.randn(3, 120, CHANNELS)
+    with torch.no_grad():
+        torch.testing.assert_close(small(x) / 125, silent(x) / 125, rtol=0, atol=1e-5)
+        assert not torch.allclose(small(x) / 125, whole(x) / 125, atol=1e-3)
+        state = small.init_state(3)
+        for t in range(40):
+            y_t, *following = small.step(x[:, t], *state)
+            state = tuple(following)
+            torch.testing.assert_close(y_t / 125, silent(x)[:, t] / 125, rtol=0, atol=1e-5)
+    assert all(tensor.shape[1] in (left, CHANNELS) for tensor in state)
+
+
+def test_pruning_leaves_the_whole_network_as_it_was(shape: Project) -> None:
+    whole = loud(shape)
+    before = {name: t.clone() for name, t in whole.state_dict().items()}
+    kept = some(whole.family, width_of(shape), 3)
+    narrow(whole.family, shape, kept)
+    mask(whole.family, kept)
+    assert all(torch.equal(t, before[name]) for name, t in whole.state_dict().items())
+
+
+def test_a_cut_network_is_ready_to_be_fitted_on(shape: Project) -> None:
+    whole = loud(shape)
+    small = narrow(whole.family, shape, some(whole.family, width_of(shape), 4))
+    small.train()
+    small(torch.randn(2, 30, CHANNELS)).square().mean().backward()
+    assert all(p.requires_grad and p.grad is not None for p in small.parameters())
+
+
+def test_every_unit_lies_in_what_it_is_said_to_lie_in(shape: Project) -> None:
+    """A weight with units in it that no group names would keep its size, and the cut network would not be built."""
+    family = loud(shape).family
+    left = 7
+    small = narrow(family, shape, some(family, width_of(shape), left))
+    fresh = loud(narrowed(shape, left)).family
+    small.fold()
+    assert {n: p.shape for n, p in small.named_parameters()} == {n: p.shape for n, p in fresh.named_parameters()}
+
+
+def test_silent_units_do_not_matter_and_others_do(shape: Project) -> None:
+    whole = loud(shape)
+    width = width_of(shape)
+    kept = some(whole.family, width, width // 2)
+    silent = mask(whole.family, kept)
+    lesson = Lesson(torch.randn(30, CHANNELS), torch.rand(30, 1) * 60, torch.ones(30, 1), torch.zeros(30).bool())
+    matters = importance(silent, whole.task, [lesson] * 3, np.random.default_rng(0), 512)
+    for felt, loud_ones in zip(matters, kept, strict=True):
+        assert felt.shape == (width,) and felt.count_nonzero() == felt[loud_ones].count_nonzero() > width // 4
+        assert keep([felt], 1)[0].item() == felt.argmax()
+
+
+def test_a_family_that_cannot_be_pruned_says_so_and_which_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FAMILIES["tcn"], "width", None)
+    with pytest.raises(ProjectError, match="model family `tcn` cannot be pruned; of those that can there are gru"):
+        width_of(project("tcn"))
+
+
+@pytest.mark.parametrize(
+    ("amount", "steps", "wanted"),
+    [(0.5, 1, [32]), (0.5, 4, [54, 45, 38, 32]), (0.75, 2, [32, 16]), (0.01, 4, [63]), (0.999, 3, [16, 4, 1])],
+)
+def test_every_step_cuts_the_same_share_and_the_last_one_leaves_what_was_asked(
+    amount: float, steps: int, wanted: list[int]
+) -> None:
+    spec = parse_project(
+        {
+            "project": {"name": "t"},
+            "data": {"path": "x"},
+            "signals": {"a": {}},
+            "task": {"kind": "rul"},
+            "prune": {"amount": amount, "steps": steps},
+        }
+    ).prune
+    assert list(widths(64, spec)) == wanted
