@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge.checks import check_data, need
 from edge.errors import ProjectError
 from edge.typed import build, plain
 
@@ -296,38 +297,12 @@ def _override(table: dict[str, Any], override: str) -> None:
     table[last] = value
 
 
-WAYS = ("mean", "median", "last", "min", "max")
-"""How the readings of one period become one."""
-
-
-def need(holds: bool, message: str) -> None:
-    """Raises ProjectError with `message` unless it `holds`."""
-    if not holds:
-        raise ProjectError(message)
-
-
-def _check_data(project: Project) -> None:
-    data = project.data
-    need(data.time_unit in (None, "s", "ms", "us", "ns"), f"`data.time_unit` must be s, ms, us or ns: {data.time_unit}")
-    need(data.decimal in (".", ","), f"`data.decimal` must be . or , and not {data.decimal!r}")
-    need(data.header_line >= 1, "`data.header_line` must be at least 1")
-    need(data.data_line is None or data.data_line > data.header_line, "`data.data_line` must be behind the header")
-    need(bool(data.path), "`data.path` names no file")
-    asked = {"data": data.resample, **{f"signals.{name}": s.resample for name, s in project.signals.items()}}
-    for key, way in asked.items():
-        need(way in (None, *WAYS), f"`{key}.resample` must be one of {', '.join(WAYS)}, not {way!r}")
-        need(way is None or data.resample is not None, f"`{key}.resample` needs `data.resample`; set that, too")
-    for column in (data.sensor, data.value):
-        seen = data.sensor is not None and column in project.channels
-        need(not seen, f"`{column}` is a column of rows that hold one value each, and cannot be a channel")
-
-
 def _check(project: Project) -> None:
     need(bool(_NAME.fullmatch(project.name)), f"`project.name` must be letters, digits, - and _, not {project.name!r}")
     need(bool(project.signals), "`signals` names no channel; add one line for each sensor the model may see")
     for name, signal in project.signals.items():
         need(signal.min < signal.max, f"`signals.{name}`: min {signal.min:g} is not below max {signal.max:g}")
-    _check_data(project)
+    check_data(project)
     train, timing, alarm, data = project.train, project.timing, project.alarm, project.data
     for column in (data.machine, data.time, data.failure, data.anomaly):
         need(

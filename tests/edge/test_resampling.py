@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.checks import WAYS
 from edge.readers.base import Record
 from edge.readers.moments import merge
 from edge.readers.resample import AGGREGATES, resample
-from edge.spec import WAYS
 
 OPEN = ((-math.inf, math.inf),)
 LIMITS = ((-1e9, 1e9),)

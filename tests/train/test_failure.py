@@ -110,12 +110,6 @@ def test_a_horizon_of_nothing_is_refused() -> None:
         task(horizon=0)
 
 
-def test_lives_cannot_be_cut_in_time() -> None:
-    table = {"project": {"name": "t"}, "data": {"path": "x"}, "signals": {"a": {}}, "task": {"kind": "failure"}}
-    with pytest.raises(ProjectError, match="learns from whole lives"):
-        build_task(parse_project({**table, "train": {"split": "time"}}))
-
-
 def test_leads_warnings_and_false_alarms_are_those_of_the_alarm() -> None:
     of = task({"raise_above": 0.5, "clear_below": 0.3})
     warned, blind = life(100), life(100, machine="blind")
