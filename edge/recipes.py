@@ -25,5 +25,6 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "float32": Recipe(tolerance=1e-4, drift=1e-4, replay=1e-4, metric=1e-4),
     "dynamic-int8": Recipe(tolerance=0.04, drift=0.05, replay=0.02, metric=0.002),
-    "static-int8": Recipe(tolerance=0.04, drift=0.05, replay=0.02, metric=0.0024),
+    # An error that counts alarms moves in steps: one alarm of a few machines is a large share.
+    "static-int8": Recipe(tolerance=0.04, drift=0.05, replay=0.02, metric=0.01),
 }
