@@ -15,6 +15,7 @@ from arm.shell import log
 MADE = (
     Job("bundles", "arm.bundles:main", seconds=60),
     Job("wheels", "arm.wheels:main", seconds=25),
+    Job("walked", "arm.walked:main", ("wheels", "system"), 80),
     *(Job(name, "arm.roots:main", seconds=recipe.seconds) for name, recipe in ROOTS.items()),
 )
 """What is made or taken from the cache; nothing is claimed here."""
@@ -25,7 +26,7 @@ PROVEN = (
     Job("daemon", "arm.parts.daemon:main", ("bundles", "wheels", "pi64"), 30),
     Job("trixie", "arm.parts.trixie:main", ("bundles", "wheels", "trixie64"), 30),
     Job("armhf", "arm.parts.armhf:main", ("bundles", "wheels", "pi32"), 30),
-    Job("machine", "arm.parts.machine:main", ("bundles", "wheels", "kernel", "system"), 250),
+    Job("machine", "arm.parts.machine:main", ("bundles", "kernel", "walked"), 250),
     Job("image64", "arm.parts.image:arm64", ("bundles", "wheels", "slim64"), 120),
     Job("image32", "arm.parts.image:armv7", ("bundles", "wheels", "slim32"), 120),
 )

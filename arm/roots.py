@@ -69,6 +69,7 @@ def root(name: str) -> Path:
     """The root's folder; nobody writes to it. Takes a few seconds to some minutes where it is not kept yet."""
     recipe = ROOTS[name]
     sources = mirrors(recipe.suite)
+    slim = SLIM if recipe.variant != "extract" else ()
 
     def make(folder: Path) -> None:
         run(
@@ -77,14 +78,14 @@ def root(name: str) -> Path:
                 *(f"--variant={recipe.variant}", f"--architectures={recipe.architecture}"),
                 *([f"--include={','.join(recipe.include)}"] if recipe.include else []),
                 *(f"--aptopt={option}" for option in _passed_on()),
-                *(f"--dpkgopt={option}" for option in SLIM if recipe.variant != "extract"),
+                *(f"--dpkgopt={option}" for option in slim),
                 *(recipe.suite, folder, "-"),
             ],
             stdin=sources,
             env={"TMPDIR": str(folder.parent)},
         )
 
-    return kept(name, (recipe, sources, SLIM), make)
+    return kept(name, (recipe, sources, slim), make)
 
 
 def main(name: str) -> str:

@@ -16,11 +16,11 @@ from arm.cpio import archive
 from arm.errors import Failed
 from arm.roots import root
 from arm.shell import end, log, run, tail
+from arm.walked import CPU, walked
 
 SIZE = "3G"
 MEMORY = "1536M"
 CORES = 2
-CPU = "cortex-a72"
 
 # The second disk is a plain tar archive with what this boot is about; it is laid over the first one, a copy-on-write
 # view of the kept file system, so that nothing outlives the machine.
@@ -50,7 +50,7 @@ MASKED = (
 
 def image() -> tuple[Path, Path, Path]:
     """Kernel, initial RAM disk and disk of the machine; the disk takes a few seconds to lay out."""
-    system, kernel = root("system"), root("kernel")
+    system, kernel = walked(), root("kernel")
 
     def make(folder: Path) -> None:
         (found,) = kernel.glob("boot/vmlinuz-*")

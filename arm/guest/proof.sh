@@ -33,11 +33,11 @@ plant() {
 }
 
 walk_the_readme() {
-  useradd --create-home --shell /bin/bash pi
+  useradd --home-dir /home/pi --shell /bin/bash pi
   echo 'pi ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/pi
-  cp /opt/proof/pi/* /home/pi/
   chown -R pi /home/pi
-  local n=0
+  local n
+  n=$(cat /opt/proof/before)
   while IFS= read -r command; do
     n=$((n + 1))
     echo "PROOF runs $command"

@@ -10,10 +10,9 @@ from pathlib import Path
 from arm.bundles import Made, bundles
 from arm.cache import work
 from arm.errors import Failed
-from arm.readme import commands
 from arm.shell import say, tail
 from arm.vm import Cargo, boot
-from arm.wheels import PLACES, ours, wheels
+from arm.walked import split
 
 GUEST = Path(__file__).parents[1] / "guest" / "proof.sh"
 LIMIT = 2400
@@ -28,10 +27,6 @@ ExecStart=/opt/proof/proof.sh
 [Install]
 WantedBy=multi-user.target
 """
-
-# pip reads `no-compile` backwards (user guide: "falsy values have to be used"): nothing is compiled before its use.
-PIP = "[global]\nno-index = true\nfind-links = /opt/proof/wheels\n[install]\nno-compile = no\n"
-"""The machine has no network: its package index is a folder. That is pip's setting; the commands stay as they are."""
 
 
 def main() -> str:
@@ -60,17 +55,13 @@ def _cargo(made: Made) -> Cargo:
     cargo.text("etc/hostname", "pi\n")
     cargo.text("etc/hosts", "127.0.0.1 localhost pi\n")
     cargo.text("etc/fstab", "/dev/vda / ext4 defaults,noatime 0 1\n")
-    cargo.text("etc/pip.conf", PIP)
     cargo.text("etc/systemd/system/proof.service", UNIT)
     cargo.link("etc/systemd/system/multi-user.target.wants/proof.service", "../proof.service")
     cargo.bytes("opt/proof/proof.sh", GUEST.read_bytes(), 0o755)
-    cargo.text("opt/proof/readme.sh", "".join(f"{command}\n" for command in commands()))
+    cargo.text("opt/proof/readme.sh", "".join(f"{command}\n" for command in split()[1]))
+    cargo.text("opt/proof/before", f"{len(split()[0])}\n")
     cargo.text("opt/proof/readings.jsonl", _readings(made.history))
-    for path in wheels(PLACES["bookworm64"]).glob("*.whl"):
-        if not path.name.startswith(("onnxruntime", "sympy")):
-            cargo.bytes(f"opt/proof/wheels/{path.name}", path.read_bytes())
-    cargo.bytes(f"opt/proof/pi/{ours().name}", ours().read_bytes())
-    cargo.bytes("opt/proof/pi/pump.edge", made.bundle.read_bytes())
+    cargo.bytes("home/pi/pump.edge", made.bundle.read_bytes())
     return cargo
 
 
