@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from arm.bundles import bundles
 from arm.cache import work
-from arm.cpus import CPUS32
+from arm.cpus import CPUS32, PI2
 from arm.enter import Pi
 from arm.proofs import golden, lay_out
 from arm.roots import root
@@ -25,7 +25,7 @@ def main() -> str:
     replays = 0
     for cpu in CPUS32:
         pi = Pi(base, cpu, place, folder, ENV)
-        for one in made:
+        for one in made if cpu is PI2 else made[:1]:
             done = golden(pi, one, {"tflite"})
             replays += done
             say("armhf", f"{cpu.name}: {one.family}, {done} golden replays agree")

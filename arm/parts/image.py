@@ -93,6 +93,7 @@ def build(kind: Kind) -> Path:
         offline = ("--volume", f"{folder}:/wheels:ro", "--volume", f"{storage / 'pip.conf'}:/etc/pip.conf:ro")
         buildah("bud", *started, *offline, "-f", str(context / "Dockerfile.arm"), "-t", "edge", str(context))
         container = buildah("from", "--pull-never", "edge").strip()
+        buildah("run", "--isolation", "chroot", container, "--", "/opt/edge/bin/edge", "--version")
         seen = json.loads(buildah("inspect", "--type", "container", container))
         (result / "config.json").write_text(json.dumps(seen["Docker"]["config"], indent=1))
         mounted = buildah("mount", container).strip()

@@ -1,4 +1,7 @@
-"""On the processors of Pi 3, 4 and 5: golden vectors with LiteRT and ONNX Runtime, XNNPACK in use, scores as here."""
+"""On the processors of Pi 3, 4 and 5: golden vectors with LiteRT and ONNX Runtime, XNNPACK in use, scores as here.
+
+The second family is replayed on Pi 4's only: every replay is ten thousand emulated steps.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def main() -> str:
         pi = Pi(base, cpu, place, folder)
         files = delegated(pi, made)
         say("replay", f"{cpu.name} ({cpu.board}): XNNPACK runs all of {files} TFLite files")
-        for one in made:
+        for one in made if cpu is PI4 else made[:1]:
             done = golden(pi, one, ENGINES)
             replays += done
             say("replay", f"{cpu.name}: {one.family}, {done} golden replays agree")

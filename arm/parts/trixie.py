@@ -24,5 +24,5 @@ def main() -> str:
     if not version.startswith(PYTHON):
         raise Failed(f"the trixie root has Python {version}, not {PYTHON}")
     files = delegated(pi, made)
-    replays = sum(golden(pi, one, {"litert", "onnx"}) for one in made)
+    replays = golden(pi, made[0], {"litert", "onnx"})
     return f"{replays} golden replays with Python {version}, XNNPACK runs {files} files"
