@@ -12,9 +12,9 @@ from typing import Any
 
 from device import systemd
 from device.changes import PUBLIC, SECRET, SECRET_FOLDER, Changes, File, read
-from device.desk import NAME, ask
 from device.layout import CREDENTIAL, Layout, unit_text
 from device.settings import BrokerSettings, DeviceSettings, check_broker, load_settings, with_url
+from device.status_socket import NAME, ask
 from device.tls import context
 from edge.errors import CheckFailed, LinkError, ProjectError
 from edge.typed import plain

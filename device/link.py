@@ -76,10 +76,10 @@ class MqttLink:
         wake_fds: Sequence[int] = (),
         keep_session: bool = True,
         receipts_wait: bool = False,
-        insist: bool = False,
+        keep_trying: bool = False,
     ) -> None:
         """`subscriptions` are (filter, QoS). `poll` returns when one of `wake_fds` becomes readable; an attempt to
-        connect is not cut short by it. With `insist` a refusal is an error like any other, and no LinkError.
+        connect is not cut short by it. With `keep_trying` a refusal is an error like any other, and no LinkError.
 
         With `keep_session` the broker keeps what we were not there to read. With `receipts_wait` a lone receipt does
         not end a `poll`, but is taken with whatever comes next or at the timeout: half the wake-ups of a daemon that
@@ -93,7 +93,7 @@ class MqttLink:
         self._subscriptions = list(subscriptions)
         self._clock = clock
         self._wake_fds = tuple(wake_fds)
-        self._insist = insist
+        self._keep_trying = keep_trying
         self._receipts_wait = receipts_wait
         self._inbox: list[Message] = []
         self._confirmed: list[int] = []
@@ -140,9 +140,9 @@ class MqttLink:
             self._reconnect(timeout_s)
         else:
             self._serve(timeout_s)
-        if self._refused is not None and self.connections == 0 and not self._insist:
+        if self._refused is not None and self.connections == 0 and not self._keep_trying:
             raise LinkError(self._refused)
-        if self._denied is not None and self.connections == 1 and not self._insist:
+        if self._denied is not None and self.connections == 1 and not self._keep_trying:
             raise LinkError(self._denied)
         inbox, self._inbox = self._inbox, []
         return inbox

@@ -22,7 +22,7 @@ def require() -> None:
     if not BOOTED.is_dir():
         raise ProjectError(
             "this machine was not started by systemd, so nothing would start the service; prepare an image with "
-            "--root DIR, or have your own supervisor call `edge run --insist`"
+            "--root DIR, or have your own supervisor call `edge run --keep-trying`"
         )
 
 

@@ -21,7 +21,7 @@ def status(project: str | None, socket: Path | None, as_json: bool) -> None:
     The answer comes from a daemon's own loop, so one that hangs gives none. Exit status 0 where all are healthy, 1
     where one is not (broker away, states cannot be saved, silence, hanging), 4 where none runs.
     """
-    from device.desk import NAME, folders
+    from device.status_socket import NAME, folders
 
     if socket is not None:
         paths = [socket]
@@ -46,7 +46,7 @@ def status(project: str | None, socket: Path | None, as_json: bool) -> None:
 
 def _ask(path: Path) -> dict[str, Any] | None:
     """What the daemon at `path` says; None where a dead one left its socket behind."""
-    from device.desk import ASK_S, ask
+    from device.status_socket import ASK_S, ask
 
     try:
         found = ask(path, ASK_S)

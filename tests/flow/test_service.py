@@ -67,7 +67,7 @@ def test_status_tells_healthy_from_not_and_from_not_running(
 def test_a_hung_daemon_does_not_answer_that_it_is_healthy(
     bundle: Bundle, broker: Broker, serve: Serve, runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("device.desk.ASK_S", 0.5)
+    monkeypatch.setattr("device.status_socket.ASK_S", 0.5)
     daemon = serve(bundle.path, broker).ready()
     wait_for("health", lambda: ask()[0] == 0)
     os.kill(daemon.process.pid, signal.SIGSTOP)
@@ -142,7 +142,14 @@ def test_a_service_asks_a_broker_that_refuses_it_again(
     config.write_text("[broker]\nreconnect_max_s = 0.1\n")
     url = f"mqtt://robin@127.0.0.1:{broker.port}"
     daemon = serve(
-        bundle.path, broker, "--broker", url, "--insist", "--config", str(config), env={"EDGE_MQTT_PASSWORD": "wrong"}
+        bundle.path,
+        broker,
+        "--broker",
+        url,
+        "--keep-trying",
+        "--config",
+        str(config),
+        env={"EDGE_MQTT_PASSWORD": "wrong"},
     )
     wait_for("the refusal", lambda: "refuses user `robin`" in " ".join(ask()[1].get("reasons", [])))
     assert len(daemon.lines("refuses user")) == 1
