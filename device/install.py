@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from device import systemd
 from device.changes import PUBLIC, SECRET, SECRET_FOLDER, Changes, File, read, remove
-from device.layout import CREDENTIAL, Layout, unit_text
+from device.layout import CREDENTIAL, Layout, check_inside, unit_text
 from device.settings import BrokerSettings, DeviceSettings, check_broker, load_settings, with_url
 from device.status_socket import NAME, ask
 from device.stop import undisturbed
@@ -108,7 +108,11 @@ def settings_text(layout: Layout, settings: DeviceSettings) -> str:
 
 
 def stage(layout: Layout, files: list[File]) -> list[Path]:
-    """Put the files into an image and have the service start when it boots; the paths that changed."""
+    """Put the files into an image and have the service start when it boots; the paths that changed.
+
+    Raises ProjectError where a link leads out of the image.
+    """
+    check_inside(layout)
     changes = Changes()
     changes.folder(layout.credentials, SECRET_FOLDER)
     changed = changes.apply(files)
