@@ -105,9 +105,11 @@ class Daemon:
         self._finish()
 
     def _turn(self) -> None:
+        idle = False
         if not self._backlog:
             rest = min(self._notify.beat_s, max(0.0, self._status_at - self._now))
             self._backlog.extend(self._link.poll(self._delivery.wait_s(rest)))
+            idle = not self._backlog
             self._watch_link()
         while self._backlog:
             self._take(self._backlog.popleft())
@@ -116,7 +118,10 @@ class Daemon:
         self._delivery.flush_if_due(self._now)
         if self._now >= self._status_at:
             self._publish_status("online")
-        self._answer("online")
+        # Looking for askers is a system call: a busy loop does it now and then, an idle one may have been woken by one.
+        if idle or self._now >= self._looked_at + GLANCE_S:
+            self._looked_at = self._now
+            self._answer("online")
 
     def _take(self, message: Message) -> None:
         """One message from the broker; whatever becomes of it, it is then done with."""
@@ -240,10 +245,8 @@ class Daemon:
         self._link.publish(self._topics.status, payload.encode_status(status), 1, retain=True)
 
     def _answer(self, state: str) -> None:
-        """To whoever asks by now how we are. A busy loop does not look every time: looking is a system call."""
-        now = self._clock.monotonic()
-        if self._status_socket is not None and now >= self._looked_at + GLANCE_S:
-            self._looked_at = now
+        """To whoever asks by now how we are."""
+        if self._status_socket is not None:
             self._status_socket.serve(lambda: payload.encode_status(self._status(state)))
 
     def _status(self, state: str) -> dict[str, object]:

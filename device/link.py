@@ -177,9 +177,11 @@ class MqttLink:
             return
         with suppress(OSError):  # a socket that is broken is noticed where it is read
             sock.setsockopt(socket.IPPROTO_TCP, _CORK, 1)
-        yield
-        with suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, _CORK, 0)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, _CORK, 0)
 
     def _serve(self, timeout_s: float) -> None:
         writing = self._client.want_write()
@@ -189,8 +191,9 @@ class MqttLink:
         try:
             if self._receipts_wait:
                 timeout_s = min(timeout_s, LATE_S)
-            events = self._poller.poll(max(0.0, timeout_s) * 1000)
-            if not events or any(fd == self._polled and happened & ~select.POLLOUT for fd, happened in events):
+            ahead = self._sock is not None and self._sock.pending() > 0  # of a batch that was full: no poll shows it
+            events = self._poller.poll(0 if ahead else max(0.0, timeout_s) * 1000)
+            if ahead or not events or any(fd == self._polled and what & ~select.POLLOUT for fd, what in events):
                 self._read()
             if self._client.want_write():
                 self._client.loop_write()

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
+from device.status_socket import StatusSocket
 from edge.bundle import Bundle
 from edge.cli import group
 from edge.errors import CheckFailed, LinkError
@@ -202,3 +204,21 @@ def test_a_states_file_that_somebody_removed_is_written_anew(
     wait_for("predictions", lambda: count(heard(listener)) >= len(sent))
     want = offline(bundle, sent)
     wait_for("all of them", lambda: {k: list(dict.fromkeys(v)) for k, v in heard(listener).items()} == want)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"), [(b"hello", "gives no status"), (b'{"healthy": true}', "does not say its project; restart")]
+)
+def test_an_answer_that_is_not_a_status_of_this_version_is_said_so(tmp_path: Path, answer: bytes, said: str) -> None:
+    listening = StatusSocket(tmp_path / "s")
+    found: list[BaseException | None] = []
+    words = ["status", "--socket", str(tmp_path / "s")]
+    asker = threading.Thread(
+        target=lambda: found.append(CliRunner().invoke(group, words, standalone_mode=False).exception)
+    )
+    asker.start()
+    while not found:
+        listening.serve(lambda: answer)
+    asker.join()
+    listening.close()
+    assert isinstance(found[0], LinkError) and said in str(found[0])
