@@ -27,12 +27,13 @@ def status(project: str | None, socket: Path | None, as_json: bool) -> None:
     The answer comes from a daemon's own loop, so one that hangs gives none. Exit status 0 where all are healthy, 1
     where one is not (broker away, states cannot be saved, silence, hanging), 4 where none runs.
     """
-    from device.status_socket import NAME, folders
+    from device.status_socket import NAME, folders, own_folder
 
     if socket is not None:
         paths = [socket]
     else:
-        paths = [p for f in folders() if (p := f / NAME).is_socket() and project in (None, f.name)]
+        mine = own_folder(project or "")  # of a container, say: not named after the project
+        paths = [p for f in folders() if (p := f / NAME).is_socket() and (project in (None, f.name) or f == mine)]
     answers = [found for path in paths if (found := _ask(path, socket is not None)) is not None]
     if project is not None:
         answers = [found for found in answers if found["project"] == project]

@@ -92,6 +92,16 @@ def test_secrets_are_roots_alone_and_in_no_other_file(image: Image, tmp_path: Pa
     assert (broker.password_file, broker.ca_file) == ("mqtt_password", "mqtt_ca.pem")
 
 
+def test_who_prepares_an_image_as_a_plain_user_is_told_whose_the_files_are(
+    image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {}
+    for user in (0, 1000):
+        monkeypatch.setattr(os, "geteuid", lambda user=user: user)
+        said[user] = "make them root's" in image.well()
+    assert said == {0: False, 1000: True}
+
+
 def test_a_dry_run_shows_what_would_be_written_but_no_secret_and_writes_nothing(image: Image, tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text(SECRET_WORD)

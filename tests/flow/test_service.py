@@ -91,6 +91,14 @@ def test_silence_is_a_fault_where_the_settings_say_so(
     assert "no reading for" in ask()[1]["reasons"][0]
 
 
+def test_a_service_is_found_by_its_name_in_a_container_too(
+    bundle: Bundle, broker: Broker, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "edge"))
+    serve(bundle.path, broker).ready()
+    wait_for("health", lambda: ask("tiny")[0] == 0)
+
+
 @pytest.fixture
 def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
     """Says what a service manager has heard so far, from a daemon that must feed a watchdog of 0.8 s."""
