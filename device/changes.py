@@ -49,13 +49,21 @@ class Changes:
         return changed
 
     def undo(self) -> None:
-        """Put everything back as it was."""
+        """Put everything back as it was. Raises DataError for what cannot be put back, once the rest is."""
+        failed = None
         while self._before:
-            put(self._before.pop())
+            file = self._before.pop()
+            try:
+                if read(file.path) != file:  # a full disk must not keep us from leaving alone what never changed
+                    put(file)
+            except (DataError, OSError) as error:
+                failed = failed or DataError(f"`{file.path}` is not as it was before: {error}")
         while self._made:
             folder = self._made.pop()
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
+        if failed is not None:
+            raise failed
 
     def folder(self, folder: Path, mode: int) -> None:
         """Make sure of a folder and of who may look into it. Raises DataError."""

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from device import payload
 from device.clock import Clock
 from device.delivery import Delivery
-from device.desk import Desk
 from device.health import Health
 from device.messages import Link, Message
 from device.notify import Notify
 from device.prediction import Prediction, Reason, Rejected
 from device.runtime import Runtime
 from device.settings import DeviceSettings
+from device.status_socket import StatusSocket
 from device.stop import Stop
 from device.store import Sent, Store
 from device.topics import Template
@@ -59,7 +59,7 @@ class Daemon:
         health: Health,
         log: logging.Logger,
         notify: Notify | None = None,
-        desk: Desk | None = None,
+        status_socket: StatusSocket | None = None,
     ) -> None:
         """All parts are opened already; `run` does not close them."""
         manifest = runtime.backend.bundle.manifest
@@ -72,7 +72,7 @@ class Daemon:
         self._health = health
         self._log = log
         self._notify = notify or Notify()
-        self._desk = desk
+        self._status_socket = status_socket
         self._channels = tuple(channel.name for channel in manifest.channels)
         self._backlog: deque[Message] = deque()
         self._connections = 0
@@ -105,9 +105,11 @@ class Daemon:
         self._finish()
 
     def _turn(self) -> None:
+        idle = False
         if not self._backlog:
             rest = min(self._notify.beat_s, max(0.0, self._status_at - self._now))
             self._backlog.extend(self._link.poll(self._delivery.wait_s(rest)))
+            idle = not self._backlog
             self._watch_link()
         while self._backlog:
             self._take(self._backlog.popleft())
@@ -116,7 +118,10 @@ class Daemon:
         self._delivery.flush_if_due(self._now)
         if self._now >= self._status_at:
             self._publish_status("online")
-        self._answer("online")
+        # Looking for askers is a system call: a busy loop does it now and then, an idle one may have been woken by one.
+        if idle or self._now >= self._looked_at + GLANCE_S:
+            self._looked_at = self._now
+            self._answer("online")
 
     def _take(self, message: Message) -> None:
         """One message from the broker; whatever becomes of it, it is then done with."""
@@ -240,11 +245,9 @@ class Daemon:
         self._link.publish(self._topics.status, payload.encode_status(status), 1, retain=True)
 
     def _answer(self, state: str) -> None:
-        """To whoever asks by now how we are. A busy loop does not look every time: looking is a system call."""
-        now = self._clock.monotonic()
-        if self._desk is not None and now >= self._looked_at + GLANCE_S:
-            self._looked_at = now
-            self._desk.serve(lambda: payload.encode_status(self._status(state)))
+        """To whoever asks by now how we are."""
+        if self._status_socket is not None:
+            self._status_socket.serve(lambda: payload.encode_status(self._status(state)))
 
     def _status(self, state: str) -> dict[str, object]:
         reasons = self._health.complaints(self._link.error, self._link.connected, self._settings.silence_s)
@@ -264,7 +267,7 @@ class Daemon:
         self._notify.say("STOPPING=1", "STATUS=stopping")
         while self._backlog:
             self._take(self._backlog.popleft())
-        self._delivery.insist()
+        self._delivery.retry_now()
         self._delivery.flush()
         self._publish_status("stopped")
         deadline = self._clock.monotonic() + FAREWELL_S
@@ -272,7 +275,7 @@ class Daemon:
             self._link.poll(GLANCE_S)
             self._delivery.confirm()
             self._answer("stopping")
-        self._delivery.insist()
+        self._delivery.retry_now()
         self._delivery.flush()
         self._log.info(
             "stopped: %d readings, %d predictions, %d machines",

@@ -116,7 +116,7 @@ class Delivery:
         waiting, self._unacknowledged = self._unacknowledged, []
         self._link.acknowledge(waiting)
 
-    def insist(self) -> None:
+    def retry_now(self) -> None:
         """There is no later: the next flush tries the disk again, however recently it was full."""
         self._retry_at = 0.0
 

@@ -6,17 +6,19 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from device import systemd
-from device.changes import PUBLIC, SECRET, SECRET_FOLDER, Changes, File, read
-from device.desk import NAME, ask
-from device.layout import CREDENTIAL, Layout, unit_text
+from device.changes import PUBLIC, SECRET, SECRET_FOLDER, Changes, File, read, remove
+from device.layout import CREDENTIAL, Layout, check_inside, unit_text
 from device.settings import BrokerSettings, DeviceSettings, check_broker, load_settings, with_url
+from device.status_socket import NAME, ask
+from device.stop import undisturbed
 from device.tls import context
-from edge.errors import CheckFailed, LinkError, ProjectError
+from edge.errors import CheckFailed, DataError, LinkError, ProjectError
+from edge.talk import note
 from edge.typed import plain
 
 CONNECT_S = 10.0
@@ -39,7 +41,7 @@ class Wish:
 
     ask_password: Callable[[str], str]
     url: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
@@ -64,7 +66,7 @@ def plan(layout: Layout, bundle: bytes, wish: Wish, former: DeviceSettings, exec
         if path is not None:
             credentials[name] = _read(path)
     if broker.tls:
-        _check_tls(broker, wish)
+        _check_tls(wish)
     password = wish.password
     if password is None and broker.user and not broker.password_file and not broker.cert_file:
         password = wish.ask_password(broker.user)
@@ -106,7 +108,11 @@ def settings_text(layout: Layout, settings: DeviceSettings) -> str:
 
 
 def stage(layout: Layout, files: list[File]) -> list[Path]:
-    """Put the files into an image and have the service start when it boots; the paths that changed."""
+    """Put the files into an image and have the service start when it boots; the paths that changed.
+
+    Raises ProjectError where a link leads out of the image.
+    """
+    check_inside(layout)
     changes = Changes()
     changes.folder(layout.credentials, SECRET_FOLDER)
     changed = changes.apply(files)
@@ -121,8 +127,7 @@ def start(layout: Layout, files: list[File]) -> None:
 
     Raises CheckFailed where it does not become ready. Whatever goes wrong, and at Ctrl-C, all is as it was before.
     """
-    changes = Changes()
-    before, began = layout.bundle.exists(), time.time()
+    changes, before, began = Changes(), Before.of(layout), time.time()
     try:
         changes.folder(layout.credentials, SECRET_FOLDER)
         changes.apply(files)
@@ -132,25 +137,51 @@ def start(layout: Layout, files: list[File]) -> None:
                 lines = systemd.log(layout.service, began) if words[0] == "restart" else []
                 raise CheckFailed("\n  ".join([f"{layout.service} did not start: {said or words[0]}", *lines]))
     except BaseException as error:
-        after = _take_back(layout, changes, before)
+        after = _roll_back(layout, changes, before)
         if isinstance(error, CheckFailed):
             raise CheckFailed(f"{error}\n{after}") from error
+        note(after)
         raise
 
 
-def _take_back(layout: Layout, changes: Changes, before: bool) -> str:
-    """As it was before; says how that went."""
-    if not before:
-        systemd.call("disable", "--now", layout.service)
-    changes.undo()
-    systemd.call("daemon-reload")
-    if not before:
+class Before(NamedTuple):
+    """How the service was before we touched it."""
+
+    enabled: bool
+    running: bool
+    states: bool
+
+    @classmethod
+    def of(cls, layout: Layout) -> Before:
+        """As systemd says; a service that starts, or waits to be started again, is running too."""
+        state = systemd.call("show", "--value", "--property=ActiveState", layout.service)[1]
+        enabled = systemd.call("is-enabled", layout.service)[0]
+        return cls(enabled, state not in ("", "inactive", "failed"), any(path.exists() for path in layout.states))
+
+
+def _roll_back(layout: Layout, changes: Changes, before: Before) -> str:
+    """As it was before, even if the user is impatient; says how that went."""
+    with undisturbed():
+        if not before.running:
+            systemd.call("stop", layout.service)
+        if not before.enabled:
+            systemd.call("disable", layout.service)
+        done = "rolled back"
+        try:
+            changes.undo()
+        except DataError as error:
+            done = f"rolled back as far as possible: {error}"
+        systemd.call("daemon-reload")
+        if before.running:
+            well, said = systemd.call("restart", layout.service)
+            if well:
+                return f"{done}; the bundle and settings from before are served again"
+            return f"{done}, but what was there before does not start either: {said}"
         systemd.call("reset-failed", layout.service)
-        return "nothing of it was left behind"
-    well, said = systemd.call("restart", layout.service)
-    if well:
-        return "rolled back: the bundle and settings from before are served again"
-    return f"rolled back, but what was there before does not start either: {said}"
+        if not before.states:
+            for path in layout.states:
+                remove(path)
+        return f"{done}; nothing of it was left behind"
 
 
 def connected(layout: Layout) -> dict[str, Any]:
@@ -179,7 +210,7 @@ def _broker(former: BrokerSettings, wish: Wish) -> BrokerSettings:
     return replace(broker, client_id=wish.client_id) if wish.client_id is not None else broker
 
 
-def _check_tls(broker: BrokerSettings, wish: Wish) -> None:
+def _check_tls(wish: Wish) -> None:
     """The files that were given must be of use before they are copied."""
     given = {"ca_file": wish.ca, "cert_file": wish.cert, "key_file": wish.key}
     context(BrokerSettings(tls=True, **{key: str(path) for key, path in given.items() if path is not None}))  # type: ignore[arg-type]

@@ -35,6 +35,9 @@ LONGEST = 26
 HIDDEN = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
 """What the sandbox hides from the service."""
 
+TAKEN = "device"
+"""`/etc/edge/device.toml` is what `edge run` reads where it is told of no other settings."""
+
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
@@ -46,9 +49,9 @@ class Layout:
     root: Path = ROOT
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or len(self.name) > LONGEST:
+        if not _NAME.fullmatch(self.name) or len(self.name) > LONGEST or self.name == TAKEN:
             raise ProjectError(
-                f"`{self.name}` cannot name a service: letters, digits, - and _, at most {LONGEST}; "
+                f"`{self.name}` cannot name a service: letters, digits, - and _, at most {LONGEST}, and not `{TAKEN}`; "
                 "change `project.name` in the project file and convert again"
             )
 
@@ -93,6 +96,11 @@ class Layout:
         return [self.root / f"var/lib/private/edge/{self.name}", self.root / f"var/lib/edge/{self.name}"]
 
     @property
+    def owned(self) -> list[Path]:
+        """What belongs to this service alone, but for its states; secrets first."""
+        return [self.credentials, self.settings, self.wanted, self.former, self.bundle]
+
+    @property
     def runtime(self) -> Path:
         """The folder of the socket that `edge status` asks."""
         return self.root / f"run/edge/{self.name}"
@@ -106,6 +114,18 @@ def bundles(root: Path = ROOT) -> Path:
 def installed(root: Path = ROOT) -> list[str]:
     """The names of the services that are installed."""
     return sorted(path.stem for path in bundles(root).glob("*.edge"))
+
+
+def check_inside(layout: Layout) -> None:
+    """Raises ProjectError where a link in the image leads out of it, to this machine."""
+    root = layout.root.resolve()
+    for path in (layout.unit, *layout.owned, *layout.states):
+        real = path.parent.resolve()
+        if not real.is_relative_to(root):
+            raise ProjectError(
+                f"`{path.parent}` leads out of the image, to `{real}`; make the link in the image relative, or work "
+                "inside it (chroot)"
+            )
 
 
 def unit_text(executable: Path) -> str:

@@ -76,10 +76,10 @@ class MqttLink:
         wake_fds: Sequence[int] = (),
         keep_session: bool = True,
         receipts_wait: bool = False,
-        insist: bool = False,
+        keep_trying: bool = False,
     ) -> None:
         """`subscriptions` are (filter, QoS). `poll` returns when one of `wake_fds` becomes readable; an attempt to
-        connect is not cut short by it. With `insist` a refusal is an error like any other, and no LinkError.
+        connect is not cut short by it. With `keep_trying` a refusal is an error like any other, and no LinkError.
 
         With `keep_session` the broker keeps what we were not there to read. With `receipts_wait` a lone receipt does
         not end a `poll`, but is taken with whatever comes next or at the timeout: half the wake-ups of a daemon that
@@ -93,7 +93,7 @@ class MqttLink:
         self._subscriptions = list(subscriptions)
         self._clock = clock
         self._wake_fds = tuple(wake_fds)
-        self._insist = insist
+        self._keep_trying = keep_trying
         self._receipts_wait = receipts_wait
         self._inbox: list[Message] = []
         self._confirmed: list[int] = []
@@ -140,9 +140,9 @@ class MqttLink:
             self._reconnect(timeout_s)
         else:
             self._serve(timeout_s)
-        if self._refused is not None and self.connections == 0 and not self._insist:
+        if self._refused is not None and self.connections == 0 and not self._keep_trying:
             raise LinkError(self._refused)
-        if self._denied is not None and self.connections == 1 and not self._insist:
+        if self._denied is not None and self.connections == 1 and not self._keep_trying:
             raise LinkError(self._denied)
         inbox, self._inbox = self._inbox, []
         return inbox
@@ -177,9 +177,11 @@ class MqttLink:
             return
         with suppress(OSError):  # a socket that is broken is noticed where it is read
             sock.setsockopt(socket.IPPROTO_TCP, _CORK, 1)
-        yield
-        with suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, _CORK, 0)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, _CORK, 0)
 
     def _serve(self, timeout_s: float) -> None:
         writing = self._client.want_write()
@@ -189,8 +191,9 @@ class MqttLink:
         try:
             if self._receipts_wait:
                 timeout_s = min(timeout_s, LATE_S)
-            events = self._poller.poll(max(0.0, timeout_s) * 1000)
-            if not events or any(fd == self._polled and happened & ~select.POLLOUT for fd, happened in events):
+            ahead = self._sock is not None and self._sock.pending() > 0  # of a batch that was full: no poll shows it
+            events = self._poller.poll(0 if ahead else max(0.0, timeout_s) * 1000)
+            if ahead or not events or any(fd == self._polled and what & ~select.POLLOUT for fd, what in events):
                 self._read()
             if self._client.want_write():
                 self._client.loop_write()

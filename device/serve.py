@@ -9,7 +9,6 @@ from pathlib import Path
 from device.choose import open_backend
 from device.clock import SystemClock
 from device.daemon import Daemon, Topics
-from device.desk import NAME, Desk, own_folder
 from device.golden import require
 from device.health import Health
 from device.link import MqttLink, Will
@@ -17,6 +16,7 @@ from device.notify import Notify
 from device.payload import encode_status
 from device.runtime import Runtime
 from device.settings import DeviceSettings, client_id, password, store_folder
+from device.status_socket import NAME, StatusSocket, own_folder
 from device.stop import Stop, on_signals
 from device.store import Store
 from device.topics import Template
@@ -26,19 +26,19 @@ from edge.errors import DataError
 CONTROL_QOS = 1
 
 
-def serve(path: Path, settings: DeviceSettings, insist: bool = False) -> None:
+def serve(path: Path, settings: DeviceSettings, keep_trying: bool = False) -> None:
     """Serve the bundle at `path` until SIGTERM or SIGINT.
 
     The golden vectors are replayed before anything else; the service manager is told we are ready once they agree and
-    the store is open, whether or not the broker is there. With `insist` a broker that refuses us is asked again like
-    one that is absent. Raises BundleError where they disagree, ProjectError for
-    settings, DataError for a store that cannot be opened, LinkError where the broker refuses us at the start.
+    the store is open, whether or not the broker is there. With `keep_trying` a broker that refuses us is asked again
+    like one that is absent. Raises BundleError where they disagree, ProjectError for settings, DataError for a store
+    that cannot be opened, LinkError where the broker refuses us at the start.
     """
     with on_signals() as stop:
-        _serve(path, settings, insist, stop)
+        _serve(path, settings, keep_trying, stop)
 
 
-def _serve(path: Path, settings: DeviceSettings, insist: bool, stop: Stop) -> None:
+def _serve(path: Path, settings: DeviceSettings, keep_trying: bool, stop: Stop) -> None:
     log = logging.getLogger("edge.run")
     notify = Notify.from_environment()
     bundle = Bundle.open(path)
@@ -79,32 +79,32 @@ def _serve(path: Path, settings: DeviceSettings, insist: bool, stop: Stop) -> No
         health.store_error = "" if store.lasting else store.warning
         health.error("", store.warning)
     try:
-        desk = _desk(project.name, log)
-        wake = (stop.fd,) if desk is None else (stop.fd, desk.fd)
+        status_socket = _listen(project.name, log)
+        wake = (stop.fd,) if status_socket is None else (stop.fd, status_socket.fd)
         link = MqttLink(
-            settings.broker, name, secret, subscriptions, will, clock, wake, receipts_wait=True, insist=insist
+            settings.broker, name, secret, subscriptions, will, clock, wake, receipts_wait=True, keep_trying=keep_trying
         )
         runtime = Runtime(bundle, engine)
         try:
-            daemon = Daemon(runtime, topics, link, store, settings, clock, health, log, notify, desk)
+            daemon = Daemon(runtime, topics, link, store, settings, clock, health, log, notify, status_socket)
             notify.say("READY=1", "STATUS=ready, connecting to the broker")
             daemon.run(stop)
         finally:
             link.close()
-            if desk is not None:
-                desk.close()
+            if status_socket is not None:
+                status_socket.close()
     finally:
         store.close()
         notify.close()
 
 
-def _desk(project: str, log: logging.Logger) -> Desk | None:
+def _listen(project: str, log: logging.Logger) -> StatusSocket | None:
     """Where `edge status` may ask; a daemon that nobody can ask serves all the same."""
     folder = own_folder(project)
     if folder is None:
         return None
     try:
-        return Desk(folder / NAME)
+        return StatusSocket(folder / NAME)
     except DataError as error:
         log.warning("%s", error)
         return None

@@ -59,3 +59,16 @@ def on_signals() -> Iterator[Stop]:
         for number, handler in before.items():
             signal.signal(number, handler)
         stop.close()
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """What would end this process, or a child it starts meanwhile, is not listened to. For the main thread."""
+    # A mask would not do: the kernel would hand the signal to a thread of the engine's, and Python to this one.
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ends}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -10,8 +10,8 @@ from edge.errors import ProjectError
 BOOTED = Path("/run/systemd/system")
 """There where systemd is what started the machine (sd_booted(3))."""
 
-READY_S = 330
-"""How long to wait for a start: the unit's own limit, and a little."""
+READY_S = 400
+"""How long to wait for a restart: the unit's own limits of stopping and of starting, and a little."""
 
 LINES = 8
 """Of the log, for a service that did not start."""
@@ -22,7 +22,7 @@ def require() -> None:
     if not BOOTED.is_dir():
         raise ProjectError(
             "this machine was not started by systemd, so nothing would start the service; prepare an image with "
-            "--root DIR, or have your own supervisor call `edge run --insist`"
+            "--root DIR, or have your own supervisor call `edge run --keep-trying`"
         )
 
 
@@ -42,7 +42,8 @@ def call(*words: str) -> tuple[bool, str]:
 
 def log(service: str, since: float) -> list[str]:
     """The last lines of the service's log, none from before `since` (seconds since 1970)."""
-    command = ["journalctl", "--no-pager", "--quiet", "--output=cat", f"--since=@{since:.0f}", f"--lines={LINES}"]
+    which = [f"--unit={service}", f"--since=@{since:.0f}", f"--lines={LINES}"]
+    command = ["journalctl", "--no-pager", "--quiet", "--output=cat", *which]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False

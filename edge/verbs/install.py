@@ -89,6 +89,8 @@ def install(
         for path in stage(layout, files):
             click.echo(path)
         note(f"{layout.service} starts when the image boots, with {executable}")
+        if os.geteuid() != 0:
+            note("these files are yours: make them root's in the image, or prepare it with sudo or fakeroot")
         return
     start(layout, files)
     answer = connected(layout)

@@ -33,7 +33,7 @@ class Journal(logging.Formatter):
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Settings file; default /etc/edge/device.toml, if there."
 )
-@click.option("--insist", is_flag=True, help="Ask again a broker that refuses us, as the service does for years.")
+@click.option("--keep-trying", is_flag=True, help="Ask again a broker that refuses us, as the service does for years.")
 def run(
     bundle: Path,
     backend: str | None,
@@ -41,14 +41,14 @@ def run(
     store: Path | None,
     client_id: str | None,
     config: Path | None,
-    insist: bool,
+    keep_trying: bool,
     **link: Unpack[BrokerOptions],
 ) -> None:
     """Serve BUNDLE: subscribe to readings, publish predictions, until SIGTERM or Ctrl-C.
 
     Replays the golden vectors on this machine first. A broker that is absent is waited for; one that refuses the
-    password at the start ends the command with status 4, but for --insist. The password comes from --password-file or
-    EDGE_MQTT_PASSWORD. What no option says is looked up in the settings file.
+    password at the start ends the command with status 4, but for --keep-trying. The password comes from
+    --password-file or EDGE_MQTT_PASSWORD. What no option says is looked up in the settings file.
     """
     import faulthandler
 
@@ -68,4 +68,4 @@ def run(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     faulthandler.enable()  # where a watchdog found it hanging goes into the log
     backend, recipe = backend or settings.backend, recipe or settings.recipe
-    serve(bundle, replace(settings, broker=broker, store=kept, backend=backend, recipe=recipe), insist)
+    serve(bundle, replace(settings, broker=broker, store=kept, backend=backend, recipe=recipe), keep_trying)

@@ -10,6 +10,12 @@ import click
 
 from edge.errors import CheckFailed, LinkError
 
+SHOWN = (
+    *("project", "state", "healthy", "reasons", "machines", "readings", "silent_s", "predictions", "rejected"),
+    *("model", "recipe", "backend", "uptime_s"),
+)
+"""What an answer must hold."""
+
 
 @click.command()
 @click.argument("project", required=False)
@@ -21,13 +27,14 @@ def status(project: str | None, socket: Path | None, as_json: bool) -> None:
     The answer comes from a daemon's own loop, so one that hangs gives none. Exit status 0 where all are healthy, 1
     where one is not (broker away, states cannot be saved, silence, hanging), 4 where none runs.
     """
-    from device.desk import NAME, folders
+    from device.status_socket import NAME, folders, own_folder
 
     if socket is not None:
         paths = [socket]
     else:
-        paths = [p for f in folders() if (p := f / NAME).is_socket() and project in (None, f.name)]
-    answers = [found for path in paths if (found := _ask(path)) is not None]
+        mine = own_folder(project or "")  # of a container, say: not named after the project
+        paths = [p for f in folders() if (p := f / NAME).is_socket() and (project in (None, f.name) or f == mine)]
+    answers = [found for path in paths if (found := _ask(path, socket is not None)) is not None]
     if project is not None:
         answers = [found for found in answers if found["project"] == project]
     if as_json:
@@ -44,9 +51,9 @@ def status(project: str | None, socket: Path | None, as_json: bool) -> None:
         raise CheckFailed(f"{', '.join(found['project'] for found in sick)}: not healthy")
 
 
-def _ask(path: Path) -> dict[str, Any] | None:
-    """What the daemon at `path` says; None where a dead one left its socket behind."""
-    from device.desk import ASK_S, ask
+def _ask(path: Path, named: bool) -> dict[str, Any] | None:
+    """What the daemon at `path` says; None where a dead one left its socket behind, unless the user `named` it."""
+    from device.status_socket import ASK_S, ask
 
     try:
         found = ask(path, ASK_S)
@@ -54,10 +61,12 @@ def _ask(path: Path) -> dict[str, Any] | None:
         line = f"does not answer within {ASK_S:g} s: it hangs, or is connecting; its watchdog restarts one that hangs"
         return {"project": path.parent.name, "state": "silent", "healthy": False, "reasons": [line]}
     except LinkError:
-        if not path.exists():
+        if named:
             raise
         return None
-    return {"project": path.parent.name, "healthy": False, "reasons": [], **found}
+    if missing := [key for key in SHOWN if key not in found]:
+        raise LinkError(f"`{path}` does not say its {missing[0]}; restart the service, which may be of another version")
+    return found
 
 
 def _in_words(found: dict[str, Any]) -> str:

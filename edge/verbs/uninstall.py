@@ -22,15 +22,16 @@ def uninstall(project: str, purge: bool, root: Path | None) -> None:
     States stay, so that installing again goes on where it ended; --purge removes them too.
     """
     from device.changes import remove
-    from device.layout import ROOT, Layout, installed
+    from device.layout import ROOT, Layout, check_inside, installed
     from device.systemd import call
     from edge.registry import suggest
 
     place = root.absolute() if root else ROOT
     layout = Layout(project, place)
+    check_inside(layout)
     known = installed(place)
-    left = [path for path in layout.states if path.exists()]
-    if project not in known and not (purge and left):
+    traces = [*layout.owned, *(layout.states if purge else [])]  # of a removal that was interrupted, say
+    if not any(path.exists() or path.is_symlink() for path in traces):
         raise ProjectError(f"no service `{project}` is installed{suggest(project, known)}")
     if root is None:
         if os.geteuid() != 0:
@@ -39,12 +40,9 @@ def uninstall(project: str, purge: bool, root: Path | None) -> None:
         if not well:
             note(f"systemctl: {said}")
         call("reset-failed", layout.service)
-    gone = [layout.wanted, layout.bundle, layout.former, layout.settings, layout.credentials]
     if known in ([project], []):
-        gone.append(layout.unit)
-    if purge:
-        gone += layout.states
-    for path in gone:
+        traces.append(layout.unit)
+    for path in traces:
         if remove(path):
             click.echo(path)
     if root is None:

@@ -213,10 +213,15 @@ def check_upgrade(project: str, service: str, bundle: Path, folder: Path) -> Non
     place = Path("/opt/edge-broken")
     shutil.copy(broken, place)
     said = run(EDGE, "install", bundle, "--edge", place, "--recipe", "float32")
-    place.unlink()
     claim("what does not start is an error that says so", said.returncode == 1 and "rolled back" in said.stderr, said)
     claim("and the service from before serves again", wait(lambda: healthy(project)), status(project))
     claim("with its bundle", Path(f"/usr/local/lib/edge/{project}.edge").read_bytes() == before)
+    run("systemctl", "disable", "--now", service)
+    run(EDGE, "install", bundle, "--edge", place)
+    place.unlink()
+    enabled = run("systemctl", "is-enabled", service).returncode == 0
+    claim("one that its owner had stopped stays so", not enabled and show(service, "ActiveState") == "inactive")
+    run("systemctl", "enable", "--now", service)
 
 
 def main() -> int:

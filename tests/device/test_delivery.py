@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from pathlib import Path
 
 import orjson
@@ -15,6 +16,7 @@ from device.payload import encode
 from device.prediction import Prediction
 from device.runtime import Runtime
 from device.settings import DeviceSettings, StoreSettings
+from device.status_socket import StatusSocket
 from device.stop import Stop
 from device.store import Store
 from device.topics import Template
@@ -263,3 +265,30 @@ def test_an_unforeseen_error_costs_one_message_and_is_counted(bundle: Bundle, tm
     stop.close()
     assert (health.predictions, health.rejected["internal"]) == (7, 1)  # type: ignore[index]
     assert "ZeroDivisionError: odd" in health.last_error
+
+
+def test_an_asker_who_wakes_an_idle_loop_is_answered_in_that_turn(bundle: Bundle, tmp_path: Path) -> None:
+    clock, log = SteppedClock(), logging.getLogger("test")  # a clock that stands still: no other turn is due
+    store = Store.open(tmp_path / "s.sqlite", bundle.manifest.model, clock.now(), 30)
+    link, stop = ScriptedLink(MemoryBroker([]), 1, None, False), Stop()
+    listening = StatusSocket(tmp_path / "status.sock")
+    runtime, health = Runtime(bundle, open_backend(bundle)), Health({}, clock, log)
+    daemon = Daemon(runtime, TOPICS, link, store, SETTINGS, clock, health, log, status_socket=listening)
+    with socket.socket(socket.AF_UNIX) as asker:
+        turns, answers = [], []
+
+        def poll(_timeout_s: float) -> list[object]:
+            turns.append(1)
+            if len(turns) == 2:
+                asker.connect(str(tmp_path / "status.sock"))
+            if len(turns) == 3:
+                stop.request()
+                answers.append(asker.recv(10_000, socket.MSG_DONTWAIT))
+            return []
+
+        link.poll = poll  # type: ignore[method-assign,assignment]
+        daemon.run(stop)
+    assert [orjson.loads(answer)["state"] for answer in answers] == ["online"]
+    listening.close()
+    store.close()
+    stop.close()

@@ -92,6 +92,16 @@ def test_secrets_are_roots_alone_and_in_no_other_file(image: Image, tmp_path: Pa
     assert (broker.password_file, broker.ca_file) == ("mqtt_password", "mqtt_ca.pem")
 
 
+def test_who_prepares_an_image_as_a_plain_user_is_told_whose_the_files_are(
+    image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {}
+    for user in (0, 1000):
+        monkeypatch.setattr(os, "geteuid", lambda user=user: user)
+        said[user] = "make them root's" in image.well()
+    assert said == {0: False, 1000: True}
+
+
 def test_a_dry_run_shows_what_would_be_written_but_no_secret_and_writes_nothing(image: Image, tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text(SECRET_WORD)
@@ -160,6 +170,25 @@ def test_uninstall_removes_what_install_wrote_and_keeps_states_unless_told(image
     assert isinstance(again.exception, ProjectError) and "no service `tiny` is installed" in str(again.exception)
 
 
+def test_what_is_left_of_a_removal_that_was_interrupted_can_be_removed(image: Image) -> None:
+    image.well("--broker", "mqtt://pi@plant.example", "--password-file", "-", text=SECRET_WORD)
+    image.layout.bundle.unlink()
+    assert image.uninstall().exception is None
+    assert image.files() == {}
+
+
+@pytest.mark.parametrize("link", ["etc", "usr/local/lib/edge", "var/lib/private"])
+def test_a_link_that_leads_out_of_the_image_is_not_followed(image: Image, tmp_path: Path, link: str) -> None:
+    host = tmp_path / "host"
+    (host / "edge" / "tiny").mkdir(parents=True)
+    (image.root / link).parent.mkdir(parents=True)
+    (image.root / link).symlink_to(host)
+    with pytest.raises(ProjectError, match=f"leads out of the image, to `{host}"):
+        image.well("--broker", "mqtt://plant.example")
+    assert isinstance(image.uninstall("--purge").exception, ProjectError)
+    assert [path.name for path in host.rglob("*")] == ["edge", "tiny"]
+
+
 def test_the_unit_stays_while_another_service_needs_it(image: Image, workshop: Workshop, tmp_path: Path) -> None:
     other = workshop.pack(tmp_path / "other.edge", project={"name": "other"}).path
     image.well()
@@ -169,7 +198,7 @@ def test_the_unit_stays_while_another_service_needs_it(image: Image, workshop: W
     assert Layout("other", image.root).bundle.exists()
 
 
-@pytest.mark.parametrize("name", ["../etc", "a/b", "", "x" * 27, "ü"])
+@pytest.mark.parametrize("name", ["../etc", "a/b", "", "x" * 27, "ü", "device"])
 def test_a_name_that_is_none_reaches_no_file(name: str) -> None:
     with pytest.raises(ProjectError, match="cannot name a service"):
         Layout(name)

@@ -172,3 +172,28 @@ def test_what_is_published_without_a_connection_is_sent_with_the_next(
     wait_for("the message", lambda: listener.messages)
     link.close()
     listener.close()
+
+
+def test_what_a_full_batch_left_behind_is_read_before_the_link_waits(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("device.link.BATCH", 3)
+    asked, asking = socket.socketpair()
+    with asked, asking:
+        asking.send(b"x")  # wakes every poll, so that none takes what was read ahead for want of anything else
+        settings = BrokerSettings(port=broker.port, reconnect_max_s=QUICK)
+        link = MqttLink(settings, "link-under-test", None, [("in", 0)], None, SystemClock(), [asked.fileno()])
+        wait_for("the subscription", lambda: link.poll(QUICK) or link.listening)
+        listener = Listener(broker)
+        wanted = [str(i).encode() for i in range(100)]
+        listener.publish([("in", payload) for payload in wanted], qos=0)
+        got: list[bytes] = []
+
+        def read() -> bool:
+            got.extend(message.payload for message in link.poll(0.0))
+            return len(got) == len(wanted)
+
+        wait_for("all of them", read)
+        assert got == wanted
+        link.close()
+        listener.close()

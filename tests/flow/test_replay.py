@@ -170,13 +170,14 @@ def test_a_rate_that_is_none_is_refused(tmp_path: Path, rate: str) -> None:
     assert (status, "--rate" in err) == (2, True)
 
 
-def test_a_score_that_is_terminated_leaves_nothing_behind(bundle: Bundle, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_score_that_is_ended_leaves_nothing_behind(bundle: Bundle, tmp_path: Path, number: signal.Signals) -> None:
     file = history(tmp_path / "h.csv", machines=5, rows=20_000)
     command = [sys.executable, "-c", "from edge.cli import main; main()", "score", str(bundle.path), str(file)]
     folder = tmp_path / "out"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen([*command, "-o", str(folder / "scores.csv")], env=environment)
     wait_for("the file written aside", lambda: folder.exists() and list(folder.iterdir()))
-    process.terminate()
-    assert process.wait(60) == 128 + signal.SIGTERM
+    process.send_signal(number)
+    assert process.wait(60) == 128 + number
     assert list(folder.iterdir()) == []

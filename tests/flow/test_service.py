@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
+from device.status_socket import StatusSocket
 from edge.bundle import Bundle
 from edge.cli import group
 from edge.errors import CheckFailed, LinkError
@@ -67,7 +69,7 @@ def test_status_tells_healthy_from_not_and_from_not_running(
 def test_a_hung_daemon_does_not_answer_that_it_is_healthy(
     bundle: Bundle, broker: Broker, serve: Serve, runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("device.desk.ASK_S", 0.5)
+    monkeypatch.setattr("device.status_socket.ASK_S", 0.5)
     daemon = serve(bundle.path, broker).ready()
     wait_for("health", lambda: ask()[0] == 0)
     os.kill(daemon.process.pid, signal.SIGSTOP)
@@ -87,6 +89,14 @@ def test_silence_is_a_fault_where_the_settings_say_so(
     serve(bundle.path, broker, "--config", str(config)).ready()
     wait_for("a complaint", lambda: ask()[0] == 1)
     assert "no reading for" in ask()[1]["reasons"][0]
+
+
+def test_a_service_is_found_by_its_name_in_a_container_too(
+    bundle: Bundle, broker: Broker, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "edge"))
+    serve(bundle.path, broker).ready()
+    wait_for("health", lambda: ask("tiny")[0] == 0)
 
 
 @pytest.fixture
@@ -142,7 +152,14 @@ def test_a_service_asks_a_broker_that_refuses_it_again(
     config.write_text("[broker]\nreconnect_max_s = 0.1\n")
     url = f"mqtt://robin@127.0.0.1:{broker.port}"
     daemon = serve(
-        bundle.path, broker, "--broker", url, "--insist", "--config", str(config), env={"EDGE_MQTT_PASSWORD": "wrong"}
+        bundle.path,
+        broker,
+        "--broker",
+        url,
+        "--keep-trying",
+        "--config",
+        str(config),
+        env={"EDGE_MQTT_PASSWORD": "wrong"},
     )
     wait_for("the refusal", lambda: "refuses user `robin`" in " ".join(ask()[1].get("reasons", [])))
     assert len(daemon.lines("refuses user")) == 1
@@ -195,3 +212,21 @@ def test_a_states_file_that_somebody_removed_is_written_anew(
     wait_for("predictions", lambda: count(heard(listener)) >= len(sent))
     want = offline(bundle, sent)
     wait_for("all of them", lambda: {k: list(dict.fromkeys(v)) for k, v in heard(listener).items()} == want)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"), [(b"hello", "gives no status"), (b'{"healthy": true}', "does not say its project; restart")]
+)
+def test_an_answer_that_is_not_a_status_of_this_version_is_said_so(tmp_path: Path, answer: bytes, said: str) -> None:
+    listening = StatusSocket(tmp_path / "s")
+    found: list[BaseException | None] = []
+    words = ["status", "--socket", str(tmp_path / "s")]
+    asker = threading.Thread(
+        target=lambda: found.append(CliRunner().invoke(group, words, standalone_mode=False).exception)
+    )
+    asker.start()
+    while not found:
+        listening.serve(lambda: answer)
+    asker.join()
+    listening.close()
+    assert isinstance(found[0], LinkError) and said in str(found[0])

@@ -9,50 +9,50 @@ from typing import Any
 
 import pytest
 
-from device.desk import Desk, ask, folders, own_folder
+from device.status_socket import StatusSocket, ask, folders, own_folder
 from edge.errors import DataError, LinkError
 
 
 def test_whoever_asks_is_answered_when_the_loop_comes_by(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "status.sock"
-    desk = Desk(path)
+    listening = StatusSocket(path)
     got: list[dict[str, Any]] = []
     askers = [threading.Thread(target=lambda: got.append(ask(path))) for _ in range(3)]
     for asker in askers:
         asker.start()
     while len(got) < 3:
-        desk.serve(lambda: b'{"healthy": true}')
+        listening.serve(lambda: b'{"healthy": true}')
     for asker in askers:
         asker.join()
     assert got == [{"healthy": True}] * 3
-    desk.close()
+    listening.close()
     assert not path.exists()
 
 
 def test_a_loop_that_hangs_gives_no_answer(tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "s")
+    listening = StatusSocket(tmp_path / "s")
     with pytest.raises(TimeoutError):
         ask(tmp_path / "s", 0.1)
-    desk.close()
+    listening.close()
 
 
 def test_an_asker_who_went_away_or_does_not_read_disturbs_nobody(tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "s")
+    listening = StatusSocket(tmp_path / "s")
     calls = []
 
     def answer() -> bytes:
         calls.append(1)
         return b"x" * 100_000_000
 
-    desk.serve(answer)
+    listening.serve(answer)
     assert not calls
     with socket.socket(socket.AF_UNIX) as gone:
         gone.connect(str(tmp_path / "s"))
     with socket.socket(socket.AF_UNIX) as deaf:
         deaf.connect(str(tmp_path / "s"))
-        desk.serve(answer)
+        listening.serve(answer)
     assert calls == [1]
-    desk.close()
+    listening.close()
 
 
 def test_the_socket_of_a_dead_process_is_replaced_and_that_of_a_living_one_is_not(tmp_path: Path) -> None:
@@ -61,22 +61,22 @@ def test_the_socket_of_a_dead_process_is_replaced_and_that_of_a_living_one_is_no
         dead.bind(str(path))
     with pytest.raises(LinkError, match="nothing answers"):
         ask(path)
-    desk = Desk(path)
+    listening = StatusSocket(path)
     with pytest.raises(DataError, match="another `edge run` answers at"):
-        Desk(path)
-    desk.close()
+        StatusSocket(path)
+    listening.close()
 
 
 def test_a_place_where_nothing_can_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="`edge status` will get no answer"):
-        Desk(tmp_path / "file" / "s")
+        StatusSocket(tmp_path / "file" / "s")
     with pytest.raises(DataError, match="`edge status` will get no answer"):
-        Desk(tmp_path / ("x" * 200))
+        StatusSocket(tmp_path / ("x" * 200))
 
 
 def test_an_answer_that_is_none_is_no_status(tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "s")
+    listening = StatusSocket(tmp_path / "s")
     said: list[str] = []
 
     def asking() -> None:
@@ -88,9 +88,9 @@ def test_an_answer_that_is_none_is_no_status(tmp_path: Path) -> None:
     asker = threading.Thread(target=asking)
     asker.start()
     while not said:
-        desk.serve(lambda: b"hello")
+        listening.serve(lambda: b"hello")
     asker.join()
-    desk.close()
+    listening.close()
     assert "gives no status" in said[0]
 
 

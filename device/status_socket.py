@@ -27,7 +27,7 @@ ASK_S = 5.0
 LARGEST = 1 << 20
 
 
-class Desk:
+class StatusSocket:
     """The daemon's end. Read only: what an asker sends is not looked at."""
 
     def __init__(self, path: Path) -> None:
