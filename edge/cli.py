@@ -79,8 +79,6 @@ def group() -> None:
 def main() -> None:
     """Entry of the console script `edge`; never returns."""
     signal.signal(signal.SIGTERM, _terminated)
-    # ONNX Runtime's wheels report their use to their maker by HTTPS, unless told not to. Nothing here leaves the plant.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         # `doctor` shows all shadows, with everything else.
         for shadow in shadowed() if sys.argv[1:2] != ["doctor"] else []:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from onnx import helper, numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_dynamic, quantize_static
 
 from convert.calibrate import Array, Range
 from convert.numbers import FLOAT, Node, Numbers, Wiring
 from convert.quiet import quiet
 from convert.targets.base import Declined, Target
+from device.backends.ort_step import engine
 
 PRODUCTS = ("Gemm", "MatMul")
 LEVELS = 128
@@ -109,9 +109,9 @@ class OnnxTarget(Target):
         shown.CopyFrom(model)
         inside = [name for name in watched if name not in (*self.step.inputs, *self.step.outputs)]
         shown.graph.output.extend(helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in inside)
-        options = onnxruntime.SessionOptions()
+        options = engine().SessionOptions()
         options.intra_op_num_threads = 1
-        session = onnxruntime.InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        session = engine().InferenceSession(shown.SerializeToString(), options, providers=["CPUExecutionProvider"])
         made = [*self.step.outputs, *inside]
 
         def observe(feed: Sequence[Array]) -> tuple[list[Array], dict[str, Array]]:
@@ -123,12 +123,13 @@ class OnnxTarget(Target):
 
     def _quantized(self, model: Any, overrides: Mapping[str, Any]) -> bytes:
         """`model` with its operands quantized as told. The quantizer still asks for a reading, but need not look."""
+        quantizer = _quantizer()
         example = dict(zip(self.step.inputs, (t.numpy() for t in self.step.example), strict=True))
         with tempfile.TemporaryDirectory() as folder:
             source, result = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
             _with_operands(model, overrides)
             onnx.save(model, str(source))
-            quantize_static(
+            quantizer.quantize_static(
                 str(source),
                 str(result),
                 _Once(example),
@@ -143,7 +144,15 @@ class OnnxTarget(Target):
             return _plain(onnx.load(str(result)))
 
 
-class _Once(CalibrationDataReader):  # type: ignore[misc]
+def _quantizer() -> Any:
+    """ONNX Runtime's quantizer, behind the one way to ONNX Runtime."""
+    engine()
+    return import_module("onnxruntime.quantization")
+
+
+class _Once:
+    """What the quantizer takes for a calibration: one reading."""
+
     def __init__(self, feed: dict[str, Array]) -> None:
         self.feeds = [feed]
 
@@ -188,7 +197,8 @@ def _dynamic(content: bytes) -> bytes:
     with tempfile.TemporaryDirectory() as folder, quiet("the int8 quantization for ONNX"):
         source, result = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
         source.write_bytes(content)
-        quantize_dynamic(str(source), str(result), per_channel=True, weight_type=QuantType.QInt8)
+        quantizer = _quantizer()
+        quantizer.quantize_dynamic(str(source), str(result), per_channel=True, weight_type=quantizer.QuantType.QInt8)
         model = onnx.load(str(result))
         _strip(model)
         return bytes(model.SerializeToString(deterministic=True))

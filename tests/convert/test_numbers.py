@@ -102,10 +102,8 @@ def test_an_untied_tflite_file_is_caught() -> None:
 
 
 def test_what_onnx_runtimes_quantizer_does_by_default_is_caught() -> None:
-    from onnxruntime.quantization import quantize_static
-
     from convert.quiet import quiet
-    from convert.targets.to_onnx import _Once
+    from convert.targets.to_onnx import _Once, _quantizer
 
     made = target("onnx")
     step = made.step
@@ -113,7 +111,7 @@ def test_what_onnx_runtimes_quantizer_does_by_default_is_caught() -> None:
     with tempfile.TemporaryDirectory() as folder, quiet("the test's quantization"):
         source, result = Path(folder, "a.onnx"), Path(folder, "b.onnx")
         source.write_bytes(made.emit("float32").content)
-        quantize_static(str(source), str(result), _Once(feed))
+        _quantizer().quantize_static(str(source), str(result), _Once(feed))
         content = result.read_bytes()
     with pytest.raises(CheckFailed, match="state `h0` is carried in int8"):
         check_states(made.wiring(content), "onnx/default")

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from device.backends.ort_step import engine
 from edge.bundle import GOLDEN, Bundle, write_bundle
 from edge.manifest import (
     SCHEMA,
@@ -134,6 +135,8 @@ def export(folder: Path, hidden: int = HIDDEN) -> tuple[TinyStep, list[Exported]
 
 def _onnx(step: TinyStep, example: tuple[Tensor, ...], folder: Path) -> list[Exported]:
     import onnx
+
+    engine()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     names = (("x", "h", "buffer"), ("y", "h_next", "buffer_next"))
@@ -186,9 +189,7 @@ def run_file(file: Exported, step: TinyStep, x: Array) -> Array:
 
 
 def _session(file: Exported) -> Any:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(file.content, providers=["CPUExecutionProvider"])
+    session = engine().InferenceSession(file.content, providers=["CPUExecutionProvider"])
     return lambda feed: session.run(list(file.outputs), feed)
 
 
