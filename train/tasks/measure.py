@@ -126,8 +126,7 @@ def average_precision(rows: Sequence[Costs]) -> tuple[Costs, Over]:
     sums = np.array(counts, np.float64).reshape(len(rows), -1)
 
     def over(sums: Costs) -> Costs:
-        precision, recall, gained = precision_recall(sums)
-        del recall
+        precision, _, gained = precision_recall(sums)
         return np.where(gained.sum(-1) > 0, (precision * gained).sum(-1), np.nan)
 
     return sums, over
