@@ -86,7 +86,7 @@ def test_an_untied_onnx_file_is_caught() -> None:
     reader = next(n for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] == "h0")
     scale = next(one for one in model.graph.initializer if one.name == reader.input[1])
     scale.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(scale) * np.float32(1.5), scale.name))
-    with pytest.raises(CheckFailed, match="scales of state `h0` are not tied: int8"):
+    with pytest.raises(CheckFailed, match="scales of state `h0` are not tied: int16"):
         check_states(made.wiring(model.SerializeToString()), "onnx/bent")
 
 
