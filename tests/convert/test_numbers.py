@@ -20,6 +20,7 @@ from convert.targets.base import Target
 from edge.errors import CheckFailed, DataError
 from edge.spec import parse_project
 from tests.convert.test_road import PUMP
+from tests.support import tiny
 from train.build import build_predictor
 from train.data.scale import Scaler
 from train.models import FAMILIES
@@ -73,6 +74,21 @@ def test_the_state_of_every_family_crosses_and_is_carried_in_float(name: str, fa
     products = [n for n in wiring.nodes if n.kind in ("gemm", "fully_connected")]
     assert products and any("int" in n.dtype for n in wiring.numbers.values())
     assert {node.kind for node in wiring.nodes} & MOVES >= {"quantize", "dequantize"}
+
+
+def test_a_static_file_is_right_beyond_what_calibration_saw(gru: Target) -> None:
+    x = 5 * life(len(gru.step.predictor.project.channels))
+    answers = []
+    for recipe in ("float32", STATIC):
+        made = gru.emit(recipe)
+        file = tiny.Exported(gru.suffix, recipe, made.content, made.inputs, made.outputs)
+        run = tiny.runner(file)
+        state, out = [t.numpy() for t in gru.step.example[1:]], []
+        for row in x:
+            y, *state = run(dict(zip(made.inputs, (row[None], *state), strict=True)))
+            out.append(np.array(y)[0])
+        answers.append(np.stack(out))
+    assert np.abs(answers[0] - answers[1]).max() < 0.02 * np.ptp(answers[0])
 
 
 def test_calibration_needs_lives(gru: Target) -> None:

@@ -180,12 +180,17 @@ def _tflite(step: TinyStep, example: tuple[Tensor, ...], folder: Path) -> list[E
 
 def run_file(file: Exported, step: TinyStep, x: Array) -> Array:
     """The file's own outputs [T, 1], straight through its engine: what golden vectors record."""
-    run = _session(file) if file.target == "onnx" else _interpreter(file)
+    run = runner(file)
     state, out = [s.numpy() for s in step.initial()], []
     for row in x:
         y, *state = run(dict(zip(file.inputs, (row[None], *state), strict=True)))
         out.append(np.array(y)[0])
     return np.stack(out)
+
+
+def runner(file: Exported) -> Any:
+    """From inputs by the file's own names to its outputs in order, one step."""
+    return _session(file) if file.target == "onnx" else _interpreter(file)
 
 
 def _session(file: Exported) -> Any:
