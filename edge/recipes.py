@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """How closely files with this way to keep numbers must agree; all tolerances are fractions of the output's range.
+    """How closely files with this way to keep numbers must agree; tolerances are fractions of the output's range.
 
     `tolerance`: largest error of one output against the parallel torch forward. `drift`: the same after thousands of
     free steps. `replay`: largest difference between one file's outputs here and where it was certified. `metric`: how
-    much worse the task's error may get.
+    much worse the task's error may get, as a fraction of that range or, where it has another unit, of a whole of its
+    own (a bit, a share of 1).
     """
 
     tolerance: float

@@ -84,7 +84,13 @@ class Anomaly(Task):
         self.warm_up = project.timing.warm_up_readings
         measures = [
             Measure(
-                "error", "mean of both shares, blurred about the level", "", self._blurred, mean_of_ratios, "record"
+                "error",
+                "mean of both shares, blurred about the level",
+                "",
+                self._blurred,
+                mean_of_ratios,
+                "record",
+                whole=1.0,
             ),
             Measure("false", "share of healthy readings with an alarm", "", self._false, ratio, "record"),
             false_alarms(self._by, project.timing.period_s),
