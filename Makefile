@@ -28,7 +28,7 @@ check: $(DONE)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/shellcheck .ci/* arm/*.sh arm/guest/*.sh
+	$(BIN)/shellcheck .ci/* arm/*.sh arm/guest/*.sh tests/booted/*.sh
 	$(BIN)/hadolint Dockerfile.arm
 
 # every claim in tests/; what some of them need is installed where that is allowed: mosquitto, and the old TFLite runtime

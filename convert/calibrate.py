@@ -5,7 +5,7 @@ Averages over single readings clip what happens rarely, and what happens rarely 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,3 +44,14 @@ def tied(found: Mapping[str, Range], state_of: Mapping[str, str], bounds: Mappin
     whole = {state: (min(low for low, _ in seen), max(high for _, high in seen)) for state, seen in groups.items()}
     whole |= {state: (-bound, bound) for state, bound in bounds.items() if state in whole}
     return {tensor: whole.get(state_of.get(tensor, ""), span) for tensor, span in found.items()}
+
+
+HEADROOM = 8
+"""How far beyond what calibration saw operands may go: a machine that breaks shows what none did before, and 16 bits
+leave 13 for what is usual.
+"""
+
+
+def widened(found: Mapping[str, Range], bounded: Collection[str]) -> dict[str, Range]:
+    """`found` with headroom about zero, but for the tensors that are `bounded` by what they are."""
+    return {t: span if t in bounded else (HEADROOM * span[0], HEADROOM * span[1]) for t, span in found.items()}

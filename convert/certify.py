@@ -43,9 +43,10 @@ def certify(
 ) -> tuple[Row, dict[str, Array]]:
     """The certificate's row for one file of `size` bytes, and its outputs on the golden `streams` by name.
 
-    Each output of `table` is held to tolerances that are fractions of its own span, the task's error to one of the
-    first output's. The row is not ok, and says why, where an output is not finite, differs, drifts, or worsens the
-    task's error beyond the recipe's tolerances. Its shares are those of the worst output, errors the first one's.
+    Each output of `table` is held to tolerances that are fractions of its own span, the task's error to one of what
+    its measure calls the whole. The row is not ok, and says why, where an output is not finite, differs, drifts, or
+    worsens the task's error beyond the recipe's tolerances. Its shares are those of the worst output, errors the first
+    one's.
     """
     recipe = RECIPES[executable.recipe]
     lives = [_run(backend, x, len(x), len(x)) for x in reference.x]
@@ -56,7 +57,8 @@ def certify(
     error = reference.task.error(reference.histories, lives)
     change = error - reference.error
     why = found.why or (f"drift: {drifted.why}" if drifted.why else "")
-    allowed = recipe.metric * table[0].span
+    whole = reference.task.measures[0].whole
+    allowed = recipe.metric * (table[0].span if whole is None else whole)
     if not why and not change <= allowed:
         why = f"{reference.task.headline} is {change:.3g} worse, allowed {allowed:.3g}"
     row = Row(

@@ -54,14 +54,21 @@ def mended(content: bytes) -> bytes:
 
     A state that comes out and is also an operand is listed among the graph's outputs in its quantized form, which is no
     longer what the signature names: the list is written anew. The scales of biases, which follow from those of operand
-    and weights and which no runtime reads, are most of what a small file is: they go.
+    and weights, are most of what a small file is: they go where there are several. A single one is read, and a file
+    without it is refused by runtimes where the product's scale is not far below its result's.
     """
     model = _read(content)
     graph = model.subgraphs[0]
     graph.outputs = [one.tensorIndex for one in model.signatureDefs[0].outputs]
     for node, operator in _nodes(model):
         if node.kind in PRODUCTS and len(operator.inputs) > 2 and operator.inputs[2] >= 0:
-            graph.tensors[operator.inputs[2]].quantization = None
+            bias = graph.tensors[operator.inputs[2]]
+            if (
+                bias.quantization is not None
+                and bias.quantization.scale is not None
+                and len(bias.quantization.scale) > 1
+            ):
+                bias.quantization = None
     builder = flatbuffers.Builder(len(content))
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())

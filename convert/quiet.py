@@ -15,11 +15,11 @@ SHOWN = 5
 
 
 @contextmanager
-def quiet(what: str, passes: type[Exception] = EdgeError) -> Iterator[None]:
+def quiet(what: str) -> Iterator[None]:
     """Run a converter with its output, its log and its warnings held back.
 
     Any error of the converter becomes CheckFailed: "`what` failed", with the last lines it printed; our own
-    pass, and those that are `passes`.
+    pass.
     """
     level = logging.root.manager.disable
     with aside(OUT, ERR) as said, warnings.catch_warnings():
@@ -27,7 +27,7 @@ def quiet(what: str, passes: type[Exception] = EdgeError) -> Iterator[None]:
         logging.disable(logging.WARNING)
         try:
             yield
-        except (EdgeError, passes):
+        except EdgeError:
             raise
         except Exception as error:
             if _interrupted(error):

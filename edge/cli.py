@@ -81,8 +81,6 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminated)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # the terminal is gone; `nohup` ignores that
         signal.signal(signal.SIGHUP, _terminated)
-    # ONNX Runtime's wheels report their use to their maker by HTTPS, unless told not to. Nothing here leaves the plant.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         # `doctor` shows all shadows, with everything else.
         for shadow in shadowed() if sys.argv[1:2] != ["doctor"] else []:

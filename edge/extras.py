@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from edge.errors import MissingExtra
 
@@ -32,6 +33,19 @@ def missing(error: ModuleNotFoundError, purpose: str) -> MissingExtra | None:
     extra = EXTRA_OF.get(name)
     if extra is None:
         return None
+    return _lacking(purpose, name, extra)
+
+
+def require(extra: str, purpose: str) -> None:
+    """Raises MissingExtra where a library that `extra` itself brings is not installed. To be asked first where an extra
+    holds others: who lacks several of them is told the one that brings all.
+    """
+    for name in (name for name, of in EXTRA_OF.items() if of == extra):
+        if find_spec(name) is None:
+            raise _lacking(purpose, name, extra)
+
+
+def _lacking(purpose: str, name: str, extra: str) -> MissingExtra:
     return MissingExtra(f"{purpose} needs `{name}`, which is not installed: pip install 'edgestep[{extra}]'")
 
 

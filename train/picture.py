@@ -164,7 +164,7 @@ def by_history(axes: Axes, judged: dict[str, Judged]) -> None:
     axes.set_ylabel(f"{first.headline.measure.name} ({first.headline.measure.unit})")
     titled(axes, "What it costs to have seen less")
     axes.grid(axis="y", color=GRID, linewidth=0.7)
-    axes.legend(frameon=False)
+    key_below(axes)
 
 
 def titled(axes: Axes, text: str) -> None:
@@ -172,13 +172,25 @@ def titled(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontsize=11, fontweight="bold", pad=10)
 
 
+def key_below(axes: Axes, columns: int = 4) -> None:
+    """The names of what a panel compares, in `columns` below it, where no figure of theirs can be."""
+    axes.legend(
+        frameon=False,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.15),
+        ncols=columns,
+        columnspacing=1.2,
+        handlelength=1.4,
+    )
+
+
 def levels(axes: Axes, alarm: AlarmSpec) -> None:
     """The levels of an alarm that is raised above one, as lines across a panel."""
     if alarm.raise_above is not None:
         axes.axhline(alarm.raise_above, color=INK, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
         axes.annotate(
-            "alarm", (1, alarm.raise_above), xycoords=("axes fraction", "data"), xytext=(-3, 3),
-            textcoords="offset points", ha="right", color=INK, fontsize=9,
+            "alarm", (0, alarm.raise_above), xycoords=("axes fraction", "data"), xytext=(3, 3),
+            textcoords="offset points", ha="left", color=INK, fontsize=9,
         )  # fmt: skip
     if alarm.clear_below is not None:
         axes.axhline(alarm.clear_below, color=MUTED, linewidth=1, linestyle=(0, (1, 2)), zorder=1)
@@ -192,6 +204,8 @@ def precision_over_recall(axes: Axes, figures: dict[str, Figure]) -> None:
     for i, (name, figure) in enumerate(figures.items()):
         precision, recall, _ = precision_recall(figure.sums.sum(0))
         width = 2.2 if i == 0 else 1.3
+        # From recall 0 on, so that a model with a single level is a line, too.
+        precision, recall = np.append(precision[:1], precision), np.append(0.0, recall)
         axes.plot(recall, precision, color=colours.get(name, MUTED), linewidth=width, zorder=3 - (i > 0),
                   label=f"{name} {figure.value:.2f}")  # fmt: skip
     axes.set(xlim=(0, 1.01), ylim=(0, 1.04), xlabel="share of the last readings found (recall)")
@@ -220,7 +234,7 @@ def records(
         axes.plot(at, values, color=MODEL, linewidth=1.3)
         levels(axes, alarm)
         axes.set_ylim(0, max(2.0, float(values.max())) * 1.08)
-        axes.set_ylabel(name, rotation=0, ha="right", va="center")
+        axes.set_ylabel(name, rotation=0, ha="right", va="center", labelpad=12)
         axes.grid(color=GRID, linewidth=0.7)
     panels[-1].set_xlabel("reading")
     titled(panels[0], f"{what}; shaded where a fault is known")
@@ -247,4 +261,4 @@ def rates(drawing: SubFigure, judged: dict[str, Judged], keys: Sequence[str]) ->
     titled(axes, "What each gets wrong")
     axes.set_axisbelow(True)
     axes.grid(axis="x", color=GRID, linewidth=0.7)
-    axes.legend(frameon=False, loc="upper right")
+    key_below(axes, 2)

@@ -53,7 +53,6 @@ def prune(
     """
     predictor, error = whole.predictor, whole.validation_error
     project, family, task, scaler = predictor.project, predictor.family, predictor.task, predictor.scaler
-    training, validation = task.taught(training), task.taught(validation)
     seed = project.train.seed if seed is None else seed
     training, validation = task.taught(training), task.taught(validation)
     courses = list(whole.courses)

@@ -34,7 +34,7 @@ def page(run: Run, predictions: Sequence[Array], judged: dict[str, Judged]) -> s
     found = Picture(
         "Predictions against the truth",
         svg(lambda drawing: task.draw(drawing, run.heldout, predictions, judged), "predictions against truth"),
-        f"Judged at {run.report['judged_at']}. Bars: 95 % bootstrap interval over machines.",
+        f"Judged at {run.report['judged_at']}. Thin bars, where there are any: 95 % bootstrap interval over machines.",
     )
     learnt = Picture(
         "How it learnt",

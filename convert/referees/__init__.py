@@ -1,5 +1,5 @@
 """Referees: other people's ways from the step graph to a file, to hold ours against. A new one is one new file and one
-line here.
+line here; each is called like the extra that brings it.
 """
 
 from edge.registry import Registry

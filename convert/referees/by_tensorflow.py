@@ -14,7 +14,6 @@ from convert.quiet import quiet
 from convert.referees.base import Referee
 from convert.targets.base import Emitted
 from edge.errors import CheckFailed
-from edge.extras import needed_for
 
 
 class TensorFlowReferee(Referee):
@@ -25,10 +24,10 @@ class TensorFlowReferee(Referee):
     target = "tflite"
 
     def emit(self, graph: bytes) -> Emitted:
-        """As Referee. Raises MissingExtra without TensorFlow, CheckFailed for an operator the table does not know."""
+        """As Referee. Raises CheckFailed for an operator the table does not know."""
         model = onnx.load_from_string(graph)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        with needed_for("the referee"), quiet("the import of TensorFlow", passes=ModuleNotFoundError):
+        with quiet("the import of TensorFlow"):
             import tensorflow as tf
         unknown = next((node for node in model.graph.node if node.op_type not in OPERATORS), None)
         if unknown is not None:

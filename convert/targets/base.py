@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from convert.calibrate import Array, Observe, Range, ranges, tied
+from convert.calibrate import Array, Observe, Range, ranges, tied, widened
 from convert.numbers import Wiring, check_states
 from convert.step import StepModule
 from edge.errors import DataError
@@ -50,13 +50,17 @@ class Target(ABC):
         return Emitted(content, *self.names)
 
     def observed(self, observe: Observe) -> dict[str, Range]:
-        """What calibration finds of the tensors that `observe` watches, those of the state tied. Raises DataError."""
+        """What calibration finds of the tensors that `observe` watches, those of a state tied, with headroom where no
+        bound is known. Raises DataError.
+        """
         if not self.lives:
             raise DataError(
                 "the run holds no life to calibrate on; train again, or leave static-int8 out with --recipe"
             )
         initial = [tensor.numpy() for tensor in self.step.example[1:]]
-        return tied(ranges(observe, initial, self.lives), self.state_of, self.step.predictor.state_bounds)
+        bounds = self.step.predictor.state_bounds
+        found = tied(ranges(observe, initial, self.lives), self.state_of, bounds)
+        return widened(found, {tensor for tensor, state in self.state_of.items() if state in bounds})
 
     @property
     def state_of(self) -> dict[str, str]:

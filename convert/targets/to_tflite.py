@@ -18,11 +18,6 @@ from convert.targets.base import Declined, Target
 
 WEIGHT_BITS, OPERAND_BITS = 8, 16
 
-HEADROOM = 8
-"""How far beyond what calibration saw operands and results may go: a machine that breaks shows what none did before,
-and 16 bits leave 13 for what is usual.
-"""
-
 
 class TfliteTarget(Target):
     """`float32` as converted; int8 weights in the others. All of them run in tflite-runtime 2.14, too.
@@ -68,10 +63,8 @@ class TfliteTarget(Target):
             found = self._ranges()
         if not found:
             raise Declined("the step graph holds no matrix product with constant weights")
-        bounded = {t for t, state in self.state_of.items() if state in self.step.predictor.state_bounds}
-        wide = {t: span if t in bounded else (HEADROOM * span[0], HEADROOM * span[1]) for t, span in found.items()}
         with quiet("the static int8 quantization for TFLite"):
-            return _static(self._float, wide)
+            return _static(self._float, found)
 
     def _ranges(self) -> dict[str, Range]:
         """Tensor of the float file -> its range, for all that its products read and write."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from importlib import metadata, util
+from importlib import import_module, metadata, util
 from typing import TYPE_CHECKING, Any
 
 from device.backends.buffered import BufferedBackend
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
 
 QUIET = 3
 """Log level: errors only."""
+
+
+def engine() -> Any:
+    """ONNX Runtime, by the one way to it. Raises ModuleNotFoundError where it is not installed.
+
+    Its wheels report their use to their maker by HTTPS once they are imported, unless told not to before. Nothing here
+    leaves the plant.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    return import_module("onnxruntime")
 
 
 class OnnxBackend(BufferedBackend):
@@ -36,7 +47,8 @@ class OnnxBackend(BufferedBackend):
     def _bind(self, inputs: Sequence[str], outputs: Sequence[str]) -> Bound:
         with needed_for(f"`{self.executable.path}`"):
             import numpy as np
-            import onnxruntime as ort
+
+            ort = engine()
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edge.certificate import render
-from edge.extras import needed_for
+from edge.extras import needed_for, require
 
 
 @click.command()
@@ -26,6 +26,7 @@ def convert(run: Path, output: Path | None, targets: tuple[str, ...], recipes: t
     the trained model. Where one is outside its tolerance, nothing is written, the exit status is 1, and the message
     says which --recipe to keep.
     """
+    require("convert", "`edge convert`")
     with needed_for("`edge convert`"):
         from convert.pack import convert as make
         from train.run import load_run

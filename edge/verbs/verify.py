@@ -58,14 +58,15 @@ def verify(bundle: Path, referee: str | None, as_json: bool) -> None:
 
 def _referee(path: Path, name: str, as_json: bool) -> None:
     """What the referee says, as a table or JSON."""
-    from edge.extras import needed_for
+    from convert.referees import REFEREES
+    from edge.extras import require
     from edge.talk import progress
 
-    with needed_for("`edge verify --referee`"):
-        from convert.referees import REFEREES
-        from convert.referees.base import compare, rounds
-
+    if name in REFEREES:
+        require(name, f"`edge verify --referee {name}`")
     opened, judge = Bundle.open(path), REFEREES[name]()
+    from convert.referees.base import compare, rounds
+
     with progress("asking the referee", rounds(opened, judge)) as advance:
         verdicts = compare(opened, judge, advance)
     if as_json:

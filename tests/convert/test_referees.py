@@ -132,9 +132,18 @@ def test_an_unknown_referee_or_a_bundle_without_a_step_graph_says_what_to_do(roa
     assert isinstance(found, BundleError) and "holds no onnx/float32" in str(found)
 
 
-def test_without_tensorflow_its_extra_is_named(referee: Referee, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "tensorflow", None)
-    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2]) for name in "xy")
-    graph = helper.make_graph([helper.make_node("Tanh", ["x"], ["y"])], "g", [x], [y])
-    with pytest.raises(MissingExtra, match=r"pip install 'edgestep\[tensorflow\]'"):
-        referee.emit(helper.make_model(graph).SerializeToString())
+@pytest.mark.parametrize("lacking", [["tensorflow"], ["tensorflow", "onnx", "torch"]])
+def test_without_tensorflow_its_extra_is_named_which_brings_all_else(
+    lacking: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in lacking:
+        monkeypatch.setitem(sys.modules, name, None)
+    found = judged(Path("any.edge")).exception
+    assert isinstance(found, MissingExtra) and "pip install 'edgestep[tensorflow]'" in str(found)
+
+
+def test_converting_without_its_libraries_names_the_extra_that_brings_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("torch", "onnx"):
+        monkeypatch.setitem(sys.modules, name, None)
+    found = CliRunner().invoke(group, ["convert", "runs/x"]).exception
+    assert isinstance(found, MissingExtra) and "pip install 'edgestep[convert]'" in str(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,10 +38,15 @@ def test_serving_loads_one_engine_and_no_workstation_library(bundle: Bundle, nam
 
 
 def test_no_engine_reports_to_its_maker(bundle: Bundle, tmp_path: Path) -> None:
-    (tmp_path / "h.csv").write_text("machine,ts,vibration,temperature,pressure\nm,1,1,2,3\n")
-    command = [sys.executable, "-c", "from edge.cli import main; main()", "score", str(bundle.path), "h.csv"]
-    places = {"HOME": str(tmp_path), "XDG_CACHE_HOME": f"{tmp_path}/cache", "PYTHONPATH": str(ROOT)}
+    program = SERVES.format(root=str(ROOT), path=str(bundle.path), name="onnx")
+    places = {"HOME": str(tmp_path), "XDG_CACHE_HOME": f"{tmp_path}/cache"}
     environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
-    subprocess.run([*command, "--backend", "onnx"], check=True, cwd=tmp_path, env={**environment, **places})
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path, env={**environment, **places})
     # Its telemetry keeps an identifier of the device and a queue there.
-    assert [path.name for path in tmp_path.iterdir()] == ["h.csv"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_there_is_one_way_to_onnx_runtime_and_it_is_silent() -> None:
+    sources = [path for room in ("edge", "train", "convert", "device", "bench") for path in (ROOT / room).rglob("*.py")]
+    naming = re.compile(r"^\s*(import|from) onnxruntime\b", re.MULTILINE)
+    assert not [path for path in sources if naming.search(path.read_text())]

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from device.backends.ort_step import engine
 from edge.bundle import GOLDEN, Bundle, write_bundle
 from edge.manifest import (
     SCHEMA,
@@ -134,6 +135,8 @@ def export(folder: Path, hidden: int = HIDDEN) -> tuple[TinyStep, list[Exported]
 
 def _onnx(step: TinyStep, example: tuple[Tensor, ...], folder: Path) -> list[Exported]:
     import onnx
+
+    engine()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     names = (("x", "h", "buffer"), ("y", "h_next", "buffer_next"))
@@ -177,7 +180,7 @@ def _tflite(step: TinyStep, example: tuple[Tensor, ...], folder: Path) -> list[E
 
 def run_file(file: Exported, step: TinyStep, x: Array) -> Array:
     """The file's own outputs [T, 1], straight through its engine: what golden vectors record."""
-    run = _session(file) if file.target == "onnx" else _interpreter(file)
+    run = runner(file)
     state, out = [s.numpy() for s in step.initial()], []
     for row in x:
         y, *state = run(dict(zip(file.inputs, (row[None], *state), strict=True)))
@@ -185,10 +188,13 @@ def run_file(file: Exported, step: TinyStep, x: Array) -> Array:
     return np.stack(out)
 
 
-def _session(file: Exported) -> Any:
-    import onnxruntime
+def runner(file: Exported) -> Any:
+    """From inputs by the file's own names to its outputs in order, one step."""
+    return _session(file) if file.target == "onnx" else _interpreter(file)
 
-    session = onnxruntime.InferenceSession(file.content, providers=["CPUExecutionProvider"])
+
+def _session(file: Exported) -> Any:
+    session = engine().InferenceSession(file.content, providers=["CPUExecutionProvider"])
     return lambda feed: session.run(list(file.outputs), feed)
 
 

@@ -140,6 +140,17 @@ def test_missed_found_and_delay_are_counted_fault_by_fault() -> None:
     assert found["error"] == pytest.approx((25 / 40 + 5 / 60) / 2)
 
 
+def test_an_alarm_that_outlasts_its_fault_is_no_false_alarm_but_its_readings_count() -> None:
+    history = machine("w", 1, steps=100, fault=(20, 40))
+    scores = np.zeros((100, 4), np.float32)
+    scores[25:65, 0] = 2.0
+    figures = judge(task(), [history], lambda hs: [scores]).figures
+    assert figures["false_alarms"].value == 0.0 and figures["false"].value == 25 / 80
+    scores[[80, 90], 0] = 2.0
+    assert judge(task(), [history], lambda hs: [scores]).figures["false_alarms"].sums[0, 0] == 2.0
+    assert any("outlasts" in note for note in task().notes)
+
+
 def test_an_alarm_with_hold_is_judged_as_the_device_raises_it() -> None:
     held = build_task(parse_project({**unmarked(), "alarm": {"hold_readings": 3}}))
     scores = np.zeros((50, 4), np.float32)

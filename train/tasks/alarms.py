@@ -55,8 +55,8 @@ def lead(by: Standing, unit: str) -> Measure:
 
 
 def false_alarms(by: Standing, period_s: float) -> Measure:
-    """Alarms raised where the truth is zero, by the time in which it is known; a reading lasts until the next one, the
-    last one for `period_s`.
+    """Alarms that begin where the truth is zero, by the time in which it is known; a reading lasts until the next one,
+    the last one for `period_s`. One that began in a fault and outlasts it was no false alarm.
     """
 
     def take(history: History, predicted: Costs, truth: Costs) -> Costs:
@@ -65,4 +65,4 @@ def false_alarms(by: Standing, period_s: float) -> Measure:
         months = np.append(np.diff(history.ts), period_s)[known].sum() / MONTH_S
         return np.array([[float((truth[begun, 0] == 0).sum()), months]])
 
-    return Measure("false_alarms", "false alarms per machine and month", "", take, ratio, "record")
+    return Measure("false_alarms", "false alarms raised, per machine and month", "", take, ratio, "record")

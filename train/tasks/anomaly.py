@@ -58,7 +58,9 @@ class Anomaly(Task):
         "whole records": Question(1, 1, False),
         "switched on in the middle": Question(5, 1, True),
     }
-    notes = ("baselines choose their levels as the model does, on the machines that told when to stop",)
+    notes: tuple[str, ...] = (
+        "baselines choose their levels as the model does, on the machines that told when to stop",
+    )
     lasting = False
     options: AnomalyOptions
 
@@ -82,7 +84,13 @@ class Anomaly(Task):
         self.warm_up = project.timing.warm_up_readings
         measures = [
             Measure(
-                "error", "mean of both shares, blurred about the level", "", self._blurred, mean_of_ratios, "record"
+                "error",
+                "mean of both shares, blurred about the level",
+                "",
+                self._blurred,
+                mean_of_ratios,
+                "record",
+                whole=1.0,
             ),
             Measure("false", "share of healthy readings with an alarm", "", self._false, ratio, "record"),
             false_alarms(self._by, project.timing.period_s),
@@ -93,6 +101,10 @@ class Anomaly(Task):
                 Measure("found", "share of faults found (more is better)", "", self._found, ratio, "record"),
                 Measure("delay", "delay of those found, median", options.unit, self._delays, middle, "record"),
             ]
+            self.notes = (
+                *self.notes,
+                "an alarm that outlasts its fault was not raised falsely; the healthy readings it stands at do count",
+            )
         else:
             self.silence = "No fault is known: this says how often each cries, and nothing about what it finds."
         if project.data.failure is not None:

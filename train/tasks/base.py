@@ -70,7 +70,7 @@ class Task(ABC):
 
     `outputs` is the table of outputs (name, unit), the first of which decides the alarm; `width` how many raw outputs
     the family has; `measures` what predictions are judged by, the headline first; `baselines` what a model must beat;
-    `questions` what cross-validation asks; `notes` what a report says about the baselines, `silence` what it
+    `questions` what cross-validation asks; `notes` what a report says about its figures, `silence` what it
     says in place of a verdict where nothing can be decided; `lasting` says whether only
     machines that ran to failure can judge, so that each group of a split needs one.
     """
@@ -82,7 +82,7 @@ class Task(ABC):
         "seen from the first reading": Question(1, 20, False),
         "seen from mid-life on": Question(5, 4, True),
     }
-    notes: ClassVar[tuple[str, ...]] = ()
+    notes: tuple[str, ...] = ()
     silence: str = ""
     lasting: ClassVar[bool] = True
     outputs: tuple[tuple[str, str], ...]

@@ -36,6 +36,9 @@ CUT_OFFS, CUT_LEAST, CUT_SEED = 10, 10, 21
 SURE = 1e-4
 """Log losses are taken as if nobody was surer than this: one surprise must not cost everything."""
 
+COIN = 1.0
+"""Log loss of a coin, in bits."""
+
 EVEN = 0.5
 """The alarm's level where the project gives none: failing within the horizon is more probable than not."""
 
@@ -99,7 +102,7 @@ class Failure(Task):
             return standing(values, self.alarm, warm_up)
 
         self.measures = (
-            Measure("loss", "log loss, at cut-offs", "bits", cost(_surprise), mean),
+            Measure("loss", "log loss, at cut-offs", "bits", cost(_surprise), mean, whole=COIN),
             Measure("every", "log loss, every reading", "bits", cost(_surprise), mean, "every"),
             Measure("precision", "average precision (more is better)", "", _ranked, average_precision, "every"),
             Measure("rate", "failures predicted by failures seen (1 is right)", "", _ranked, ratio, "every"),

@@ -32,6 +32,8 @@ class Measure:
     `take` gets a history, predictions [N, O] and the truth [N, O] in the task's units, and returns what they contribute
     [n, k]; `pool` makes figures of that. `at` says which readings N are: those a history is judged at, every one whose
     truth is known, or the whole record with all its readings, known or not (what an alarm does hangs on all of them).
+    `whole` is what a file's change of an error is a share of, in the measure's unit; None where that is the output's
+    range, because the error has the output's unit.
     """
 
     key: str
@@ -40,6 +42,7 @@ class Measure:
     take: Callable[[History, Costs, Costs], Costs]
     pool: Pool
     at: Literal["judged", "every", "record"] = "judged"
+    whole: float | None = None
 
     def figure(
         self,
@@ -126,8 +129,7 @@ def average_precision(rows: Sequence[Costs]) -> tuple[Costs, Over]:
     sums = np.array(counts, np.float64).reshape(len(rows), -1)
 
     def over(sums: Costs) -> Costs:
-        precision, recall, gained = precision_recall(sums)
-        del recall
+        precision, _, gained = precision_recall(sums)
         return np.where(gained.sum(-1) > 0, (precision * gained).sum(-1), np.nan)
 
     return sums, over
