@@ -31,10 +31,11 @@ check: $(DONE)
 	$(BIN)/shellcheck .ci/* arm/*.sh arm/guest/*.sh tests/booted/*.sh
 	$(BIN)/hadolint Dockerfile.arm
 
-# every claim in tests/; what some of them need is installed where that is allowed: mosquitto, and the old TFLite runtime
+# every claim in tests/; what some of them need is installed where that is allowed: mosquitto, the old TFLite runtime, TensorFlow
 test: $(DONE)
 	@.ci/mosquitto
 	@.ci/old-runtime
+	@.ci/tensorflow
 	$(BIN)/pytest
 
 # the measured figures, one script after the other; fails where a bar is missed

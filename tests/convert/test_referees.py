@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from edge.cli import group
 from edge.errors import BundleError, CheckFailed, MissingExtra, ProjectError
 from tests.convert.test_road import EIGHTEEN
 from tests.support.roads import Road
+
+
+pytestmark = pytest.mark.skipif(not find_spec("tensorflow"), reason="no TensorFlow; `.ci/tensorflow` installs it")
 
 
 def judged(path: Path, referee: str = "tensorflow") -> Result:
