@@ -26,7 +26,6 @@ from edge.errors import BundleError, CheckFailed, MissingExtra, ProjectError
 from tests.convert.test_road import EIGHTEEN
 from tests.support.roads import Road
 
-
 pytestmark = pytest.mark.skipif(not find_spec("tensorflow"), reason="no TensorFlow; `.ci/tensorflow` installs it")
 
 
