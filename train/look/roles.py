@@ -13,6 +13,7 @@ import numpy as np
 
 from edge.errors import DataError, ProjectError
 from edge.readers.base import FILE, FOLDER, LAST, Cell
+from edge.readers.cells import TRUE
 from edge.registry import suggest
 from edge.spec import DataSpec
 from edge.times import LATEST, UNITS, spoken
@@ -44,7 +45,7 @@ _THING = (
     "tool|truck|wagon|compressor|fan|valve"
 )
 _CALLED = re.compile(rf"(({_THING})_?)?(id|no|nr|num|number|name|tag)|({_THING})s?|\w+_id", re.I)
-FAILURES = frozenset(["failed", "failure", "fail", "broken", "breakdown", "ausfall", "defekt"])
+FAILURES = frozenset(["failed", "failure", "fail", "broken", "breakdown", "ausfall", "defekt", "störung", "stoerung"])
 ANOMALIES = frozenset(["anomaly", "anomalous", "anomalies", "outlier", "faulty", "fault", "attack", "abnormal"])
 LABELS = frozenset(["rul", "remaining", "ttf", "label", "target", "changepoint", "class", "y"])
 SENSORS = frozenset(
@@ -54,6 +55,11 @@ VALUES = frozenset(["value", "val", "wert", "reading"])
 
 NAIVE = "no offset: taken as UTC"
 """How the table says that the zone is an open question."""
+
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp][Mm])?")
+
+EXCEL = (30_000.0, 60_000.0)
+"""Days since 1900 of the years 1982 to 2064."""
 
 SAMPLE = 300
 """Cells of a column that are tried as times."""
@@ -84,8 +90,9 @@ class Roles:
 
 def roles(data: DataSpec, columns: Mapping[str, Column], paths: Sequence[Path], wishes: Wishes) -> Roles:
     """Give every column its role. Raises ProjectError for a wish no column fits, DataError where there is no time."""
+    known = {wishes.machine: (FILE, FOLDER), wishes.failure: (LAST,)}
     for wish in (wishes.machine, wishes.time, wishes.failure):
-        if wish is not None and not wish.startswith("{") and wish not in columns:
+        if wish is not None and wish not in columns and wish not in known.get(wish, ()):
             raise ProjectError(f"no file has a column `{wish}`{suggest(wish, list(columns))}")
     found = Roles(data)
     if data.reader == "cmapss":
@@ -96,6 +103,7 @@ def roles(data: DataSpec, columns: Mapping[str, Column], paths: Sequence[Path], 
     _time(found, columns, wishes)
     _labels(found, columns, wishes)
     _machine(found, columns, paths, wishes)
+    _ends(found, columns)
     _tidy(found, columns)
     return found
 
@@ -114,6 +122,7 @@ def _time(found: Roles, columns: Mapping[str, Column], wishes: Wishes) -> None:
             "with --time-format, such as '%d.%m.%Y %H:%M:%S'"
         )
     rank, form, unit, why = readings[name]
+    _check_whole(columns, name, rank, form)
     found.counted = rank == 3
     found.zoned = NAIVE not in why
     found.data = replace(found.data, time=name, time_format=form, time_unit=unit)
@@ -123,6 +132,24 @@ def _time(found: Roles, columns: Mapping[str, Column], wishes: Wishes) -> None:
     for other in readings:
         if other != name and readings[other][0] < 3:
             found.barred[other] = "a second time"
+
+
+def _check_whole(columns: Mapping[str, Column], name: str, rank: int, form: str | None) -> None:
+    """Raises DataError for what is no moment: days beside a column of times of day, or days as Excel counts them."""
+    days = rank == 0 and all(len(str(cell)) <= len("2026-01-31") for cell in columns[name].cells if cell is not None)
+    days |= rank == 1 and form is not None and "%H" not in form and "%I" not in form
+    for other, c in columns.items():
+        if days and other != name and c.texts and all(_CLOCK.fullmatch(text) for text in c.texts):
+            raise DataError(
+                f"column `{name}` holds days and `{other}` the times of day; write both in one column, such as "
+                f"`{_first(columns[name])} {_first(c)}`"
+            )
+    known = columns[name].known
+    if rank == 3 and words(name) & TIMES and known.min() > EXCEL[0] and known.max() < EXCEL[1] and (known % 1).any():
+        raise DataError(
+            f"column `{name}` holds `{_first(columns[name])}`, which looks like a day as Excel counts them; give the "
+            "column a date format there, and export again"
+        )
 
 
 Moments = tuple[int, str | None, str | None, str]
@@ -213,18 +240,24 @@ def _labels(found: Roles, columns: Mapping[str, Column], wishes: Wishes) -> None
         if name == time or name in found.barred:
             continue
         said = words(name)
-        flag = c.binary or (not c.numeric and set(map(str.lower, c.texts)) <= {"yes", "no", "y", "n", "t", "f", ""})
-        if wishes.failure == name or (wishes.failure is None and flag and said & FAILURES and not found.data.failure):
+        if wishes.failure == name or (wishes.failure is None and c.flag and said & FAILURES and not found.data.failure):
             found.data = replace(found.data, failure=name)
             found.reasons.append(("failure", name, "as you said" if wishes.failure else "called so, true or false"))
-        elif flag and said & ANOMALIES and not found.data.anomaly:
+        elif c.flag and said & ANOMALIES and not found.data.anomaly:
             found.data = replace(found.data, anomaly=name)
             found.reasons.append(("anomaly", name, "called so, true or false; judges, never teaches"))
         elif said & (LABELS | FAILURES | ANOMALIES):
-            found.barred[name] = "called like a label; a label must not be seen"
+            found.barred[name] = "called like a label; a label must not be seen" + _unread(c, said)
     if wishes.failure == LAST:
         found.data = replace(found.data, failure=LAST)
         found.reasons.append(("failure", LAST, "as you said: every record ends in a failure"))
+
+
+def _unread(c: Column, said: frozenset[str]) -> str:
+    """What to do where a column is called like a failure or an anomaly, and its words are not known."""
+    if c.flag or c.numeric or not said & (FAILURES | ANOMALIES):
+        return ""
+    return f". It holds `{next(iter(c.texts))}`: write true and false there, and it says when machines failed"
 
 
 def _machine(found: Roles, columns: Mapping[str, Column], paths: Sequence[Path], wishes: Wishes) -> None:
@@ -261,6 +294,27 @@ def _machine(found: Roles, columns: Mapping[str, Column], paths: Sequence[Path],
     found.reasons.append(("machine", choice, why))
 
 
+def _ends(found: Roles, columns: Mapping[str, Column]) -> None:
+    """A column of true and false that is true in nothing but last rows of machines marks their ends, whatever it is
+    called: a model that saw it would read the answer.
+    """
+    data = found.data
+    if data.machine in (FILE, FOLDER):
+        return
+    last = {str(cell): at for at, cell in enumerate(columns[data.machine].cells)}
+    for name, c in columns.items():
+        if name in {data.time, data.machine, data.failure, data.anomaly, *found.barred} or not c.flag:
+            continue
+        true = [at for at, cell in enumerate(c.cells) if str(cell).strip().lower() in TRUE]
+        if not true or len(c.cells) <= 2 * len(last) or not set(true) <= set(last.values()):
+            continue
+        if found.data.failure is None:
+            found.data = replace(found.data, failure=name)
+            found.reasons.append(("failure", name, f"true in the last row of {len(true)} machines, and nowhere else"))
+        else:
+            found.barred[name] = f"true in last rows alone, as `{found.data.failure}` is; a label must not be seen"
+
+
 def _units(c: Column) -> bool:
     """Does the column say in which unit something is?"""
     return bool(c.texts) and all(unit_of(f"x_{text}") or re.search("[°%/²³]", text) for text in c.texts)
@@ -281,6 +335,22 @@ def _tidy(found: Roles, columns: Mapping[str, Column]) -> None:
         return
     found.data = replace(data, sensor=sensor, value=values[0])
     found.reasons.append(("form", f"{sensor}, {values[0]}", f"one value a row, {tags} sensors"))
+    _tagged(found, columns[sensor], columns[values[0]])
+
+
+def _tagged(found: Roles, sensors: Column, values: Column) -> None:
+    """Labels among the sensors' names."""
+    for tag in sensors.texts:
+        said = words(tag)
+        numbers = {n for cell, n in zip(sensors.cells, values.numbers, strict=True) if str(cell).strip() == tag}
+        if found.data.failure is None and said & FAILURES and numbers <= {0.0, 1.0}:
+            found.data = replace(found.data, failure=tag)
+            found.reasons.append(("failure", tag, "a sensor called so, true or false"))
+        elif found.data.anomaly is None and said & ANOMALIES and numbers <= {0.0, 1.0}:
+            found.data = replace(found.data, anomaly=tag)
+            found.reasons.append(("anomaly", tag, "a sensor called so, true or false; judges, never teaches"))
+        elif said & (LABELS | FAILURES | ANOMALIES):
+            found.barred[tag] = "called like a label; a label must not be seen"
 
 
 def _first(c: Column) -> Cell:
