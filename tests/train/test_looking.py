@@ -332,5 +332,5 @@ def test_a_header_that_fits_no_line_is_what_is_named(tmp_path: Path, text: str, 
 
 
 def test_a_form_of_failures_that_nobody_knows_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ProjectError, match="no file has a column `{first}`"):
+    with pytest.raises(ProjectError, match=r"no file has a column `\{first\}`"):
         draft([fleet(tmp_path / "h.csv", 3)], Wishes(failure="{first}"))

@@ -13,11 +13,11 @@ import numpy as np
 
 from edge.errors import DataError, ProjectError
 from edge.readers.base import FILE, FOLDER, LAST, Cell
-from edge.readers.cells import TRUE
 from edge.registry import suggest
 from edge.spec import DataSpec
 from edge.times import LATEST, UNITS, spoken
 from train.look.columns import Column, unit_of, words
+from train.look.labels import ends, labels, tagged
 
 TIMES = frozenset(["ts", "time", "timestamp", "datetime", "date", "zeit", "zeitstempel", "datum", "when", "clock"])
 COUNTERS = frozenset(
@@ -45,9 +45,6 @@ _THING = (
     "tool|truck|wagon|compressor|fan|valve"
 )
 _CALLED = re.compile(rf"(({_THING})_?)?(id|no|nr|num|number|name|tag)|({_THING})s?|\w+_id", re.I)
-FAILURES = frozenset(["failed", "failure", "fail", "broken", "breakdown", "ausfall", "defekt", "störung", "stoerung"])
-ANOMALIES = frozenset(["anomaly", "anomalous", "anomalies", "outlier", "faulty", "fault", "attack", "abnormal"])
-LABELS = frozenset(["rul", "remaining", "ttf", "label", "target", "changepoint", "class", "y"])
 SENSORS = frozenset(
     ["sensor", "tag", "tagname", "signal", "variable", "measurement", "channel", "field", "name", "metric", "point"]
 )
@@ -101,9 +98,9 @@ def roles(data: DataSpec, columns: Mapping[str, Column], paths: Sequence[Path], 
         found.counted = True
         return found
     _time(found, columns, wishes)
-    _labels(found, columns, wishes)
+    labels(found, columns, wishes)
     _machine(found, columns, paths, wishes)
-    _ends(found, columns)
+    ends(found, columns)
     _tidy(found, columns)
     return found
 
@@ -234,32 +231,6 @@ def _in_order(cells: Sequence[str], form: str) -> bool:
     return back * 50 <= len(times)
 
 
-def _labels(found: Roles, columns: Mapping[str, Column], wishes: Wishes) -> None:
-    time = found.data.time
-    for name, c in columns.items():
-        if name == time or name in found.barred:
-            continue
-        said = words(name)
-        if wishes.failure == name or (wishes.failure is None and c.flag and said & FAILURES and not found.data.failure):
-            found.data = replace(found.data, failure=name)
-            found.reasons.append(("failure", name, "as you said" if wishes.failure else "called so, true or false"))
-        elif c.flag and said & ANOMALIES and not found.data.anomaly:
-            found.data = replace(found.data, anomaly=name)
-            found.reasons.append(("anomaly", name, "called so, true or false; judges, never teaches"))
-        elif said & (LABELS | FAILURES | ANOMALIES):
-            found.barred[name] = "called like a label; a label must not be seen" + _unread(c, said)
-    if wishes.failure == LAST:
-        found.data = replace(found.data, failure=LAST)
-        found.reasons.append(("failure", LAST, "as you said: every record ends in a failure"))
-
-
-def _unread(c: Column, said: frozenset[str]) -> str:
-    """What to do where a column is called like a failure or an anomaly, and its words are not known."""
-    if c.flag or c.numeric or not said & (FAILURES | ANOMALIES):
-        return ""
-    return f". It holds `{next(iter(c.texts))}`: write true and false there, and it says when machines failed"
-
-
 def _machine(found: Roles, columns: Mapping[str, Column], paths: Sequence[Path], wishes: Wishes) -> None:
     data = found.data
     taken = {data.time, data.failure, data.anomaly, *found.barred}
@@ -294,27 +265,6 @@ def _machine(found: Roles, columns: Mapping[str, Column], paths: Sequence[Path],
     found.reasons.append(("machine", choice, why))
 
 
-def _ends(found: Roles, columns: Mapping[str, Column]) -> None:
-    """A column of true and false that is true in nothing but last rows of machines marks their ends, whatever it is
-    called: a model that saw it would read the answer.
-    """
-    data = found.data
-    if data.machine in (FILE, FOLDER):
-        return
-    last = {str(cell): at for at, cell in enumerate(columns[data.machine].cells)}
-    for name, c in columns.items():
-        if name in {data.time, data.machine, data.failure, data.anomaly, *found.barred} or not c.flag:
-            continue
-        true = [at for at, cell in enumerate(c.cells) if str(cell).strip().lower() in TRUE]
-        if not true or len(c.cells) <= 2 * len(last) or not set(true) <= set(last.values()):
-            continue
-        if found.data.failure is None:
-            found.data = replace(found.data, failure=name)
-            found.reasons.append(("failure", name, f"true in the last row of {len(true)} machines, and nowhere else"))
-        else:
-            found.barred[name] = f"true in last rows alone, as `{found.data.failure}` is; a label must not be seen"
-
-
 def _units(c: Column) -> bool:
     """Does the column say in which unit something is?"""
     return bool(c.texts) and all(unit_of(f"x_{text}") or re.search("[°%/²³]", text) for text in c.texts)
@@ -335,22 +285,7 @@ def _tidy(found: Roles, columns: Mapping[str, Column]) -> None:
         return
     found.data = replace(data, sensor=sensor, value=values[0])
     found.reasons.append(("form", f"{sensor}, {values[0]}", f"one value a row, {tags} sensors"))
-    _tagged(found, columns[sensor], columns[values[0]])
-
-
-def _tagged(found: Roles, sensors: Column, values: Column) -> None:
-    """Labels among the sensors' names."""
-    for tag in sensors.texts:
-        said = words(tag)
-        numbers = {n for cell, n in zip(sensors.cells, values.numbers, strict=True) if str(cell).strip() == tag}
-        if found.data.failure is None and said & FAILURES and numbers <= {0.0, 1.0}:
-            found.data = replace(found.data, failure=tag)
-            found.reasons.append(("failure", tag, "a sensor called so, true or false"))
-        elif found.data.anomaly is None and said & ANOMALIES and numbers <= {0.0, 1.0}:
-            found.data = replace(found.data, anomaly=tag)
-            found.reasons.append(("anomaly", tag, "a sensor called so, true or false; judges, never teaches"))
-        elif said & (LABELS | FAILURES | ANOMALIES):
-            found.barred[tag] = "called like a label; a label must not be seen"
+    tagged(found, columns[sensor], columns[values[0]])
 
 
 def _first(c: Column) -> Cell:
