@@ -79,6 +79,7 @@ def test_an_absent_broker_is_one_line_and_status_four(make_broker: Callable[...,
     status, _, err = replay(str(history(tmp_path / "h.csv")), "--broker", make_broker().url)
     assert status == 4
     assert "cannot be reached" in err
+    assert "start it, or name another with --broker" in err and "trying again" not in err
     assert len(err.strip().splitlines()) == 1
 
 
@@ -180,3 +181,9 @@ def test_a_score_that_is_terminated_leaves_nothing_behind(bundle: Bundle, tmp_pa
     process.terminate()
     assert process.wait(60) == 128 + signal.SIGTERM
     assert list(folder.iterdir()) == []
+
+
+def test_a_history_that_is_not_there_is_named(tmp_path: Path) -> None:
+    status, _, err = replay(str(tmp_path / "none.csv"))
+    assert status == 3
+    assert err.strip() == f"edge: `{tmp_path / 'none.csv'}` cannot be read: No such file or directory"
