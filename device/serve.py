@@ -79,7 +79,7 @@ def _serve(path: Path, settings: DeviceSettings, insist: bool, stop: Stop) -> No
         health.store_error = "" if store.lasting else store.warning
         health.error("", store.warning)
     try:
-        desk = _desk(project.name, log)
+        desk = desk_of(project.name, log)
         wake = (stop.fd,) if desk is None else (stop.fd, desk.fd)
         link = MqttLink(
             settings.broker, name, secret, subscriptions, will, clock, wake, receipts_wait=True, insist=insist
@@ -98,10 +98,15 @@ def _serve(path: Path, settings: DeviceSettings, insist: bool, stop: Stop) -> No
         notify.close()
 
 
-def _desk(project: str, log: logging.Logger) -> Desk | None:
+def desk_of(project: str, log: logging.Logger) -> Desk | None:
     """Where `edge status` may ask; a daemon that nobody can ask serves all the same."""
     folder = own_folder(project)
     if folder is None:
+        log.info(
+            "`edge status` will not find this daemon: neither RUNTIME_DIRECTORY nor XDG_RUNTIME_DIR is set; start it "
+            "with RUNTIME_DIRECTORY=/run/edge/%s",
+            project,
+        )
         return None
     try:
         return Desk(folder / NAME)
