@@ -334,3 +334,11 @@ def test_a_header_that_fits_no_line_is_what_is_named(tmp_path: Path, text: str, 
 def test_a_form_of_failures_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"no file has a column `\{first\}`"):
         draft([fleet(tmp_path / "h.csv", 3)], Wishes(failure="{first}"))
+
+
+@pytest.mark.parametrize("name", ["failed", "anomaly"])
+def test_a_label_that_is_always_true_marks_nothing(tmp_path: Path, name: str) -> None:
+    rows = [[f"m{m}", t, math.sin(t + m), 1] for m in range(4) for t in range(60)]
+    made, project = looked(table(tmp_path / "h.csv", ["machine", "hour", "a", name], rows))
+    assert (project.data.failure, project.data.anomaly) == (None, None) and made.kind == "anomaly"
+    assert "marks nothing" in made.left_out[name]

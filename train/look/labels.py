@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edge.readers.base import FILE, FOLDER, LAST
+from edge.readers.base import FILE, FOLDER, LAST, Cell
 from edge.readers.cells import TRUE
 from train.look.columns import Column, words
 
@@ -25,7 +25,11 @@ def labels(found: Roles, columns: Mapping[str, Column], wishes: Wishes) -> None:
         if name == time or name in found.barred:
             continue
         said = words(name)
-        if wishes.failure == name or (wishes.failure is None and c.flag and said & FAILURES and not found.data.failure):
+        if wishes.failure != name and c.flag and said & (FAILURES | ANOMALIES) and all(map(_true, c.cells)):
+            found.barred[name] = "called like a label, and true in every row: it marks nothing"
+        elif wishes.failure == name or (
+            wishes.failure is None and c.flag and said & FAILURES and not found.data.failure
+        ):
             found.data = replace(found.data, failure=name)
             found.reasons.append(("failure", name, "as you said" if wishes.failure else "called so, true or false"))
         elif c.flag and said & ANOMALIES and not found.data.anomaly:
@@ -45,6 +49,10 @@ def _unread(c: Column, said: frozenset[str]) -> str:
     return f". It holds `{next(iter(c.texts))}`: write true and false there, and it says when machines failed"
 
 
+def _true(cell: Cell) -> bool:
+    return str(cell).strip().lower() in TRUE
+
+
 def ends(found: Roles, columns: Mapping[str, Column]) -> None:
     """A column of true and false that is true in nothing but last rows of machines marks their ends, whatever it is
     called: a model that saw it would read the answer.
@@ -56,7 +64,7 @@ def ends(found: Roles, columns: Mapping[str, Column]) -> None:
     for name, c in columns.items():
         if name in {data.time, data.machine, data.failure, data.anomaly, *found.barred} or not c.flag:
             continue
-        true = [at for at, cell in enumerate(c.cells) if str(cell).strip().lower() in TRUE]
+        true = [at for at, cell in enumerate(c.cells) if _true(cell)]
         if not true or len(c.cells) <= 2 * len(last) or not set(true) <= set(last.values()):
             continue
         if found.data.failure is None:
