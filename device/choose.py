@@ -40,12 +40,7 @@ def open_backend(bundle: Bundle, backend: str = AUTO, recipe: str = DEFAULT_RECI
     Raises ProjectError for a backend nobody knows, BundleError for a recipe or target the bundle does not hold, and
     MissingExtra, naming what to install, where no engine for it is here.
     """
-    if backend != AUTO and backend not in BACKENDS:
-        raise ProjectError(f"unknown backend `{backend}`{suggest(backend, [AUTO, *BACKENDS])}")
-    files = [e for e in bundle.manifest.executables if e.recipe == recipe]
-    if not files:
-        held = list(dict.fromkeys(e.recipe for e in bundle.manifest.executables))
-        raise BundleError(f"`{bundle.path}` holds no file with recipe `{recipe}`{suggest(recipe, held)}")
+    files = files_of(bundle, backend, recipe)
     if backend == AUTO:
         for kind, executable in runnable(bundle):
             if executable.recipe == recipe:
@@ -53,15 +48,31 @@ def open_backend(bundle: Bundle, backend: str = AUTO, recipe: str = DEFAULT_RECI
         ways = " or ".join(_remedy(target) for target in dict.fromkeys(e.target for e in files))
         raise MissingExtra(f"no installed backend runs `{bundle.path}` with recipe `{recipe}`; it needs {ways}")
     chosen: type[Backend] = BACKENDS[backend]
-    wanted = bundle.manifest.executable(chosen.target, recipe)
-    if wanted is None:
-        raise BundleError(
-            f"`{bundle.path}` holds no {chosen.target}/{recipe}, which backend `{backend}` would run; "
-            f"it holds {', '.join(e.key for e in bundle.manifest.executables)}"
-        )
     if chosen.available() is None:
         raise MissingExtra(f"backend `{backend}` is not installed: pip install 'edgestep[{backend}]'")
-    return chosen(bundle, wanted)
+    return chosen(bundle, files[0])
+
+
+def files_of(bundle: Bundle, backend: str = AUTO, recipe: str = DEFAULT_RECIPE) -> list[Executable]:
+    """The files of `bundle` with `recipe` that `backend` runs, here or on another machine; at least one.
+
+    Raises ProjectError for a backend nobody knows, and BundleError for a recipe or target the bundle does not hold.
+    """
+    if backend != AUTO and backend not in BACKENDS:
+        raise ProjectError(f"unknown backend `{backend}`{suggest(backend, [AUTO, *BACKENDS])}")
+    files = [e for e in bundle.manifest.executables if e.recipe == recipe]
+    if not files:
+        held = list(dict.fromkeys(e.recipe for e in bundle.manifest.executables))
+        raise BundleError(f"`{bundle.path}` holds no file with recipe `{recipe}`{suggest(recipe, held)}")
+    if backend == AUTO:
+        return files
+    target = BACKENDS[backend].target
+    if not (runs := [e for e in files if e.target == target]):
+        raise BundleError(
+            f"`{bundle.path}` holds no {target}/{recipe}, which backend `{backend}` would run; "
+            f"it holds {', '.join(e.key for e in bundle.manifest.executables)}"
+        )
+    return runs
 
 
 def _remedy(target: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from device import systemd
 from device.changes import PUBLIC, SECRET, SECRET_FOLDER, Changes, File, read, remove
 from device.layout import CREDENTIAL, Layout, check_inside, unit_text
-from device.settings import BrokerSettings, DeviceSettings, check_broker, load_settings, with_url
+from device.settings import BrokerSettings, DeviceSettings, check_broker, check_id, load_settings, with_url
 from device.status_socket import NAME, ask
 from device.stop import undisturbed
 from device.tls import context
@@ -61,6 +61,8 @@ def plan(layout: Layout, bundle: bytes, wish: Wish, former: DeviceSettings, exec
     A broker at the same address keeps its credentials; at another one, what belonged to the former is removed.
     """
     broker = _broker(former.broker, wish)
+    if wish.client_id is not None:
+        check_id(wish.client_id)
     credentials: dict[str, bytes] = {}
     for name, path in {"ca.pem": wish.ca, "cert.pem": wish.cert, "key.pem": wish.key}.items():
         if path is not None:

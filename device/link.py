@@ -55,6 +55,10 @@ BRIEF_S = 3.0
 _CORK: int | None = getattr(socket, "TCP_CORK", None)  # Linux
 
 
+AGAIN = "; trying again until it can"
+"""How a line about a broker ends that is not there, where whoever waits has time."""
+
+
 class Will(NamedTuple):
     """What the broker publishes, retained, if we vanish."""
 
@@ -230,7 +234,7 @@ class MqttLink:
             if isinstance(error, OSError) and self._client.greeting:
                 self._lost(explain(error, self._where, self._settings))
             else:
-                self._lost(f"{self._where} cannot be reached ({_reason(error)}); trying again until it can")
+                self._lost(f"{self._where} cannot be reached ({_reason(error)}){AGAIN}")
 
     def _lost(self, line: str) -> None:
         """Note `line` and set the time of the next attempt, which also drops what is left of this connection."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 
 from device.clock import Clock
+from device.link import AGAIN
 from device.messages import Link
 from device.payload import REPAIRED
 from device.stop import Stop
@@ -74,7 +75,9 @@ def numeric_columns(path: Path) -> tuple[str, ...]:
             separator = max(",;\t|", key=head.count)
             header = [name.strip() for name in next(csv.reader([head], delimiter=separator), [])]
             first = next(csv.reader(file, delimiter=separator), [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise DataError(f"`{path}` cannot be read: {error.strerror or error}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"`{path}` is not readable as CSV: {error}") from error
     columns = tuple(n for n, text in zip(header, first, strict=False) if n not in ("machine", "ts") and _number(text))
     if not columns:
@@ -166,7 +169,7 @@ def _connect(link: Link, stop: Stop) -> None:
     while not link.connected and not stop.requested:
         link.poll(IDLE_S)
         if link.error and not link.connected:
-            raise LinkError(link.error)
+            raise LinkError(f"{link.error.removesuffix(AGAIN)}; start it, or name another with --broker")
 
 
 def _number(text: str) -> bool:

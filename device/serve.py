@@ -79,7 +79,7 @@ def _serve(path: Path, settings: DeviceSettings, keep_trying: bool, stop: Stop) 
         health.store_error = "" if store.lasting else store.warning
         health.error("", store.warning)
     try:
-        status_socket = _listen(project.name, log)
+        status_socket = socket_of(project.name, log)
         wake = (stop.fd,) if status_socket is None else (stop.fd, status_socket.fd)
         link = MqttLink(
             settings.broker, name, secret, subscriptions, will, clock, wake, receipts_wait=True, keep_trying=keep_trying
@@ -98,10 +98,15 @@ def _serve(path: Path, settings: DeviceSettings, keep_trying: bool, stop: Stop) 
         notify.close()
 
 
-def _listen(project: str, log: logging.Logger) -> StatusSocket | None:
+def socket_of(project: str, log: logging.Logger) -> StatusSocket | None:
     """Where `edge status` may ask; a daemon that nobody can ask serves all the same."""
     folder = own_folder(project)
     if folder is None:
+        log.info(
+            "`edge status` will not find this daemon: neither RUNTIME_DIRECTORY nor XDG_RUNTIME_DIR is set; start it "
+            "with RUNTIME_DIRECTORY=/run/edge/%s",
+            project,
+        )
         return None
     try:
         return StatusSocket(folder / NAME)

@@ -188,7 +188,11 @@ def password(broker: BrokerSettings) -> str | None:
 
 def client_id(broker: BrokerSettings, project: str) -> str:
     """The name we have at the broker. Raises ProjectError for one that the topic of our status cannot carry."""
-    name = broker.client_id or f"{project}-{socket.gethostname()}"
+    return check_id(broker.client_id or f"{project}-{socket.gethostname()}")
+
+
+def check_id(name: str) -> str:
+    """`name`, where a topic can carry it. Raises ProjectError."""
     if len(name) > LONGEST_ID or not name.isprintable() or set("/+#") & set(name):
         raise ProjectError(
             f"the client id {name[:40]!r} cannot be part of a topic: printable, without / + #, at most {LONGEST_ID} "

@@ -104,7 +104,8 @@ def resuming(folder: Path, project: Project, parts: Split, more: bytes, fresh: b
         yield checkpoint
     except KeyboardInterrupt:
         if checkpoint.epochs:
-            note(f"{checkpoint.epochs} epochs are kept; the same command goes on from there")
+            kept = "1 epoch is" if checkpoint.epochs == 1 else f"{checkpoint.epochs} epochs are"
+            note(f"{kept} kept; the same command goes on from there")
         raise
     checkpoint.drop()
 

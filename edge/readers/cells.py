@@ -19,10 +19,10 @@ from edge.times import NoTime, moments
 ABSENT = frozenset({"", "nan", "na", "n/a", "#n/a", "null", "none", "-"})
 """Texts that mean "no value" in any history, compared in lower case."""
 
-TRUE = frozenset({"1", "1.0", "true", "yes", "t", "y"})
+TRUE = frozenset({"1", "1.0", "true", "yes", "t", "y", "on", "ja", "j", "wahr"})
 """What a failure column says at the last reading of a life."""
 
-FALSE = frozenset({"0", "0.0", "false", "no", "f", "n"}) | ABSENT
+FALSE = frozenset({"0", "0.0", "false", "no", "f", "n", "off", "nein", "falsch"}) | ABSENT
 """And at all others."""
 
 _WORDS = {"true": 1.0, "false": 0.0}

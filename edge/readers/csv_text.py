@@ -51,7 +51,7 @@ class CsvReader:
                 yield line, pick(row)
 
     def records(self, path: Path, data: DataSpec, channels: Sequence[str]) -> Iterator[Record]:
-        """The readings of `path`. The failure column counts 1, true, yes, t, y as true."""
+        """The readings of `path`. The failure column is true where `cells.TRUE` says so."""
         return cells.records(self, path, data, channels)
 
     def remaining(self, path: Path) -> dict[str, float]:

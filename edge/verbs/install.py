@@ -46,7 +46,7 @@ def install(
     where it does not become ready, everything is put back as it was. Installing again upgrades; options that are not
     given keep what was installed. A password is read from --password-file (- is stdin) or asked for.
     """
-    from device.choose import open_backend
+    from device.choose import files_of, open_backend
     from device.golden import require
     from device.install import Wish, connected, former_settings, plan, stage, start
     from device.layout import EXECUTABLE, Layout, check_visible
@@ -77,6 +77,7 @@ def install(
         import edge
 
         check_visible(executable, Path(sys.base_prefix), Path(edge.__file__))
+    files_of(opened, backend or former.backend, recipe or former.recipe)
     files = plan(layout, bundle.read_bytes(), wish, former, executable)
     if root is None:
         proof = require(open_backend(opened, backend or former.backend, recipe or former.recipe))
@@ -118,9 +119,13 @@ def _password(path: Path | None) -> str | None:
     if str(path) == STDIN:
         return sys.stdin.readline().rstrip("\r\n")
     try:
-        return path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+        found = path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
     except (OSError, UnicodeDecodeError) as error:
-        raise ProjectError(f"the password file `{path}` cannot be read: {error}") from error
+        why = (error.strerror if isinstance(error, OSError) else None) or "it is no UTF-8 text"
+        raise ProjectError(f"the password file `{path}` cannot be read: {why}") from error
+    if not found:
+        raise ProjectError(f"the first line of the password file `{path}` is empty; write the password there")
+    return found
 
 
 def _ask_password(user: str) -> str:

@@ -34,6 +34,8 @@ def prune(
         from train.report import render_report
         from train.run import load_run
     whole = load_run(run)
+    if folder.resolve() == run.resolve():
+        raise click.UsageError(f"-o is `{run}` itself, whose weights would be lost; choose another")
     spec = replace(whole.project.prune, amount=amount)
     spec = spec if steps is None else replace(spec, steps=steps)
     made = prune_run(whole, spec, folder, overrides=overrides, fresh=fresh)

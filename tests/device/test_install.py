@@ -266,3 +266,25 @@ def test_settings_come_back_as_they_were_written(image: Image) -> None:
     image.well("--broker", "mqtt://a%22%5Cb@plant.example", "--password-file", "-", "--recipe", "float32", text="x")
     values: Any = load_settings(image.layout.settings)
     assert values.broker.user == 'a"\\b'
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--recipe", "int4"], "no file with recipe `int4`; known: float32"),
+        (["--backend", "tpu"], "unknown backend `tpu`"),
+        (["--client-id", "a/b"], "cannot be part of a topic"),
+    ],
+)
+def test_what_the_service_would_fail_at_is_refused_before_anything_is_written(
+    image: Image, options: list[str], why: str
+) -> None:
+    refused = image.install("--broker", "plant.example", *options)
+    assert isinstance(refused.exception, EdgeError) and why in str(refused.exception)
+    assert not image.root.exists()
+
+
+def test_an_empty_password_file_is_no_password(image: Image, tmp_path: Path) -> None:
+    (tmp_path / "word").write_text("\n")
+    refused = image.install("--broker", "mqtt://pi@plant.example", "--password-file", tmp_path / "word")
+    assert isinstance(refused.exception, ProjectError) and "is empty; write the password" in str(refused.exception)

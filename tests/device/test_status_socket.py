@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from device.serve import socket_of
 from device.status_socket import StatusSocket, ask, folders, own_folder
 from edge.errors import DataError, LinkError
 
@@ -105,3 +107,13 @@ def test_the_place_is_the_services_own_or_the_users(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/edge/pump")
     assert own_folder("pump") == Path("/run/edge/pump")
     assert folders()[0] == Path("/run/edge/pump")
+
+
+def test_a_daemon_that_status_cannot_find_says_how_to_change_that(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    with caplog.at_level("INFO"):
+        assert socket_of("pump", logging.getLogger("desk")) is None
+    assert "RUNTIME_DIRECTORY=/run/edge/pump" in caplog.text

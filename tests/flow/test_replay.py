@@ -79,6 +79,7 @@ def test_an_absent_broker_is_one_line_and_status_four(make_broker: Callable[...,
     status, _, err = replay(str(history(tmp_path / "h.csv")), "--broker", make_broker().url)
     assert status == 4
     assert "cannot be reached" in err
+    assert "start it, or name another with --broker" in err and "trying again" not in err
     assert len(err.strip().splitlines()) == 1
 
 
@@ -181,3 +182,9 @@ def test_a_score_that_is_ended_leaves_nothing_behind(bundle: Bundle, tmp_path: P
     process.send_signal(number)
     assert process.wait(60) == 128 + number
     assert list(folder.iterdir()) == []
+
+
+def test_a_history_that_is_not_there_is_named(tmp_path: Path) -> None:
+    status, _, err = replay(str(tmp_path / "none.csv"))
+    assert status == 3
+    assert err.strip() == f"edge: `{tmp_path / 'none.csv'}` cannot be read: No such file or directory"

@@ -267,3 +267,78 @@ def test_files_that_a_shell_listed_become_their_glob(
     assert load_project(Path("sub/x.toml")).data.path == "sub/../h/*.csv"
     assert edge(monkeypatch, "init") == 2 and edge(monkeypatch, "init", "--from", "none.csv") == 3
     capsys.readouterr()
+
+
+GERMAN = {"Ausfall": ("ja", "nein"), "Störung": ("1", "0"), "Ende": ("wahr", "falsch"), "event": ("1", "0")}
+
+
+@pytest.mark.parametrize("name", GERMAN)
+def test_a_column_that_marks_the_ends_of_lives_is_the_failure_and_no_channel(tmp_path: Path, name: str) -> None:
+    rng, (true, false) = random.Random(3), GERMAN[name]
+    rows = [
+        [f"p{m}", START + timedelta(hours=t), temp, flow, true if t == 49 else false]
+        for m in range(12)
+        for t, temp, flow in life(rng, 50)
+    ]
+    made, project = looked(table(tmp_path / "h.csv", ["machine", "ts", "temp", "flow", name], rows))
+    assert project.data.failure == name and made.facts["failures"] == 12 and made.kind == "rul"
+    assert list(project.signals) == ["temp", "flow"]
+
+
+def test_a_label_among_the_sensors_of_one_value_a_row_is_no_channel(tmp_path: Path) -> None:
+    rng = random.Random(4)
+    rows = [
+        [START + timedelta(hours=t), f"pump{m}", tag, value]
+        for m in range(12)
+        for t, temp, _ in life(rng, 50)
+        for tag, value in (("temp", temp), ("failed", int(t == 49)), ("rul", 49 - t))
+    ]
+    made, project = looked(table(tmp_path / "h.csv", ["time", "asset", "tag", "value"], rows))
+    assert project.data.failure == "failed" and list(project.signals) == ["temp"]
+    assert made.facts["failures"] == 12 and "label" in made.left_out["rul"]
+
+
+def test_a_failure_in_unknown_words_is_asked_for(tmp_path: Path) -> None:
+    rows = [["p1", t, t % 7, "OK" if t < 59 else "FAILED"] for t in range(60)]
+    made, _ = looked(table(tmp_path / "h.csv", ["machine", "hour", "a", "failed"], rows))
+    assert "It holds `OK`: write true and false" in made.left_out["failed"]
+
+
+@pytest.mark.parametrize("form", ["%d.%m.%Y", "%Y-%m-%d"])
+def test_days_beside_times_of_day_are_no_time(tmp_path: Path, form: str) -> None:
+    moments = [START + timedelta(hours=t) for t in range(60)]
+    rows = [["m", f"{t:{form}}", f"{t:%H:%M:%S}", t.hour % 7] for t in moments]
+    with pytest.raises(DataError, match="`Datum` holds days and `Uhrzeit` the times of day"):
+        draft([table(tmp_path / "h.csv", ["machine", "Datum", "Uhrzeit", "a"], rows)], Wishes())
+
+
+def test_days_as_excel_counts_them_are_no_seconds(tmp_path: Path) -> None:
+    rows = [["m", f"{46022 + t / 24:.4f}", t % 7] for t in range(60)]
+    with pytest.raises(DataError, match="Excel"):
+        draft([table(tmp_path / "h.csv", ["machine", "time", "a"], rows)], Wishes())
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("machine,ts,vib\nA,1,2\nA,2\nA,3,4,5,6\n", "line 1 names 3 columns; most lines below"),
+        ('machine,ts,"vib\nmm/s"\nA,1,2\nA,2,3\n', "line 1 has a name that goes on in the next line"),
+    ],
+)
+def test_a_header_that_fits_no_line_is_what_is_named(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "h.csv").write_text(text)
+    with pytest.raises(DataError, match=why):
+        draft([tmp_path / "h.csv"], Wishes())
+
+
+def test_a_form_of_failures_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match=r"no file has a column `\{first\}`"):
+        draft([fleet(tmp_path / "h.csv", 3)], Wishes(failure="{first}"))
+
+
+@pytest.mark.parametrize("name", ["failed", "anomaly"])
+def test_a_label_that_is_always_true_marks_nothing(tmp_path: Path, name: str) -> None:
+    rows = [[f"m{m}", t, math.sin(t + m), 1] for m in range(4) for t in range(60)]
+    made, project = looked(table(tmp_path / "h.csv", ["machine", "hour", "a", name], rows))
+    assert (project.data.failure, project.data.anomaly) == (None, None) and made.kind == "anomaly"
+    assert "marks nothing" in made.left_out[name]

@@ -113,3 +113,12 @@ def test_what_cannot_be_pruned_ends_in_one_clear_line(
     assert edge(monkeypatch, "prune", *arguments) == status
     told = capsys.readouterr()
     assert says in told.err and "Traceback" not in told.err and told.out == "" and not (whole / "x").exists()
+
+
+def test_a_run_is_never_pruned_onto_itself(
+    whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (whole / "whole" / MODEL).read_bytes()
+    assert edge(monkeypatch, "prune", whole / "whole", "--amount", 0.5, "-o", f"{whole}/whole/", *SHORT) == 2
+    assert "would be lost; choose another" in capsys.readouterr().err
+    assert (whole / "whole" / MODEL).read_bytes() == before

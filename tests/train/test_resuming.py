@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -76,7 +77,10 @@ def test_a_killed_training_goes_on_and_ends_with_the_very_weights_of_one_that_wa
 
 
 @pytest.mark.parametrize("folder", ["gru"], indirect=True)
-def test_who_presses_control_c_hears_that_it_goes_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_who_presses_control_c_hears_that_it_goes_on(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SAVE_EVERY_S", math.inf)  # on a busy machine, too, only the end of the first course
     project = load_project(folder / "pump.toml")
     parts = prepare(project)
     mark = fingerprint(project, parts.train, parts.validation)

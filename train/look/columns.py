@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.readers.base import Cell
-from edge.readers.cells import ABSENT, Value
+from edge.readers.cells import ABSENT, FALSE, TRUE, Value
 
 Floats = NDArray[np.float64]
 
@@ -90,6 +90,11 @@ class Column:
         """Are all its numbers 0 or 1?"""
         return self.numeric and not self.texts and bool(np.isin(self.known, (0.0, 1.0)).all())
 
+    @property
+    def flag(self) -> bool:
+        """Does it say true or false, in whatever words?"""
+        return self.binary or (not self.numeric and {text.lower() for text in self.texts} <= TRUE | FALSE)
+
 
 def column(name: str, cells: Sequence[Cell], value: Value) -> Column:
     """Look at the cells of one column."""
@@ -114,7 +119,7 @@ def column(name: str, cells: Sequence[Cell], value: Value) -> Column:
 def words(name: str) -> frozenset[str]:
     """A name in its parts: `Motor_RPM`, `motorRpm` and `motor rpm` are `motor` and `rpm`."""
     split = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)
-    return frozenset(part for part in re.split(r"[^A-Za-z0-9]+", split.lower()) if part)
+    return frozenset(part for part in re.split(r"[\W_]+", split.lower()) if part)
 
 
 def unit_of(name: str) -> str:

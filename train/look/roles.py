@@ -17,6 +17,7 @@ from edge.registry import suggest
 from edge.spec import DataSpec
 from edge.times import LATEST, UNITS, spoken
 from train.look.columns import Column, unit_of, words
+from train.look.labels import ends, labels, tagged
 
 TIMES = frozenset(["ts", "time", "timestamp", "datetime", "date", "zeit", "zeitstempel", "datum", "when", "clock"])
 COUNTERS = frozenset(
@@ -44,9 +45,6 @@ _THING = (
     "tool|truck|wagon|compressor|fan|valve"
 )
 _CALLED = re.compile(rf"(({_THING})_?)?(id|no|nr|num|number|name|tag)|({_THING})s?|\w+_id", re.I)
-FAILURES = frozenset(["failed", "failure", "fail", "broken", "breakdown", "ausfall", "defekt"])
-ANOMALIES = frozenset(["anomaly", "anomalous", "anomalies", "outlier", "faulty", "fault", "attack", "abnormal"])
-LABELS = frozenset(["rul", "remaining", "ttf", "label", "target", "changepoint", "class", "y"])
 SENSORS = frozenset(
     ["sensor", "tag", "tagname", "signal", "variable", "measurement", "channel", "field", "name", "metric", "point"]
 )
@@ -54,6 +52,11 @@ VALUES = frozenset(["value", "val", "wert", "reading"])
 
 NAIVE = "no offset: taken as UTC"
 """How the table says that the zone is an open question."""
+
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp][Mm])?")
+
+EXCEL = (30_000.0, 60_000.0)
+"""Days since 1900 of the years 1982 to 2064."""
 
 SAMPLE = 300
 """Cells of a column that are tried as times."""
@@ -84,8 +87,9 @@ class Roles:
 
 def roles(data: DataSpec, columns: Mapping[str, Column], paths: Sequence[Path], wishes: Wishes) -> Roles:
     """Give every column its role. Raises ProjectError for a wish no column fits, DataError where there is no time."""
+    known = {wishes.machine: (FILE, FOLDER), wishes.failure: (LAST,)}
     for wish in (wishes.machine, wishes.time, wishes.failure):
-        if wish is not None and not wish.startswith("{") and wish not in columns:
+        if wish is not None and wish not in columns and wish not in known.get(wish, ()):
             raise ProjectError(f"no file has a column `{wish}`{suggest(wish, list(columns))}")
     found = Roles(data)
     if data.reader == "cmapss":
@@ -94,8 +98,9 @@ def roles(data: DataSpec, columns: Mapping[str, Column], paths: Sequence[Path], 
         found.counted = True
         return found
     _time(found, columns, wishes)
-    _labels(found, columns, wishes)
+    labels(found, columns, wishes)
     _machine(found, columns, paths, wishes)
+    ends(found, columns)
     _tidy(found, columns)
     return found
 
@@ -114,6 +119,7 @@ def _time(found: Roles, columns: Mapping[str, Column], wishes: Wishes) -> None:
             "with --time-format, such as '%d.%m.%Y %H:%M:%S'"
         )
     rank, form, unit, why = readings[name]
+    _check_whole(columns, name, rank, form)
     found.counted = rank == 3
     found.zoned = NAIVE not in why
     found.data = replace(found.data, time=name, time_format=form, time_unit=unit)
@@ -123,6 +129,24 @@ def _time(found: Roles, columns: Mapping[str, Column], wishes: Wishes) -> None:
     for other in readings:
         if other != name and readings[other][0] < 3:
             found.barred[other] = "a second time"
+
+
+def _check_whole(columns: Mapping[str, Column], name: str, rank: int, form: str | None) -> None:
+    """Raises DataError for what is no moment: days beside a column of times of day, or days as Excel counts them."""
+    days = rank == 0 and all(len(str(cell)) <= len("2026-01-31") for cell in columns[name].cells if cell is not None)
+    days |= rank == 1 and form is not None and "%H" not in form and "%I" not in form
+    for other, c in columns.items():
+        if days and other != name and c.texts and all(_CLOCK.fullmatch(text) for text in c.texts):
+            raise DataError(
+                f"column `{name}` holds days and `{other}` the times of day; write both in one column, such as "
+                f"`{_first(columns[name])} {_first(c)}`"
+            )
+    known = columns[name].known
+    if rank == 3 and words(name) & TIMES and known.min() > EXCEL[0] and known.max() < EXCEL[1] and (known % 1).any():
+        raise DataError(
+            f"column `{name}` holds `{_first(columns[name])}`, which looks like a day as Excel counts them; give the "
+            "column a date format there, and export again"
+        )
 
 
 Moments = tuple[int, str | None, str | None, str]
@@ -207,26 +231,6 @@ def _in_order(cells: Sequence[str], form: str) -> bool:
     return back * 50 <= len(times)
 
 
-def _labels(found: Roles, columns: Mapping[str, Column], wishes: Wishes) -> None:
-    time = found.data.time
-    for name, c in columns.items():
-        if name == time or name in found.barred:
-            continue
-        said = words(name)
-        flag = c.binary or (not c.numeric and set(map(str.lower, c.texts)) <= {"yes", "no", "y", "n", "t", "f", ""})
-        if wishes.failure == name or (wishes.failure is None and flag and said & FAILURES and not found.data.failure):
-            found.data = replace(found.data, failure=name)
-            found.reasons.append(("failure", name, "as you said" if wishes.failure else "called so, true or false"))
-        elif flag and said & ANOMALIES and not found.data.anomaly:
-            found.data = replace(found.data, anomaly=name)
-            found.reasons.append(("anomaly", name, "called so, true or false; judges, never teaches"))
-        elif said & (LABELS | FAILURES | ANOMALIES):
-            found.barred[name] = "called like a label; a label must not be seen"
-    if wishes.failure == LAST:
-        found.data = replace(found.data, failure=LAST)
-        found.reasons.append(("failure", LAST, "as you said: every record ends in a failure"))
-
-
 def _machine(found: Roles, columns: Mapping[str, Column], paths: Sequence[Path], wishes: Wishes) -> None:
     data = found.data
     taken = {data.time, data.failure, data.anomaly, *found.barred}
@@ -281,6 +285,7 @@ def _tidy(found: Roles, columns: Mapping[str, Column]) -> None:
         return
     found.data = replace(data, sensor=sensor, value=values[0])
     found.reasons.append(("form", f"{sensor}, {values[0]}", f"one value a row, {tags} sensors"))
+    tagged(found, columns[sensor], columns[values[0]])
 
 
 def _first(c: Column) -> Cell:

@@ -79,6 +79,7 @@ def _decoded(path: Path, head: bytes) -> tuple[str, str]:
 
 def _header(path: Path, lines: list[str]) -> tuple[int, str]:
     """Which line names the columns, from 0, and the separator."""
+    uneven: str | None = None
     for at, line in enumerate(lines[:HEAD_LINES]):
         separator = max(",;\t|", key=line.count)
         names = next(csv.reader([line], delimiter=separator), [])
@@ -86,11 +87,21 @@ def _header(path: Path, lines: list[str]) -> tuple[int, str]:
             continue
         below = [row for row in csv.reader(lines[at + 1 : at + 6], delimiter=separator) if row]
         fits = [row for row in below if len(row) == len(names)]
-        if below and 2 * len(fits) < len(below):
+        numbers = sum(map(_numeric, names)) * 2 > len(names)
+        many = line.count('"') % 2
+        if many or (below and 2 * len(fits) < len(below)):
+            if not numbers:
+                what = "has a name that goes on in the next line" if many else f"names {len(names)} columns"
+                why = "take the line break out" if many else "most lines below have more or fewer fields: correct them"
+                uneven = uneven or f"`{path}`, line {at + 1} {what}; {why}"
             continue
-        if sum(map(_numeric, names)) * 2 > len(names):
+        if numbers and uneven:
+            break
+        if numbers:
             raise DataError(f"`{path}`, line {at + 1} holds numbers where names belong: give its columns a header")
         return at, separator
+    if uneven:
+        raise DataError(uneven)
     raise DataError(f"`{path}` is no table with named columns; edge reads CSV (also .gz), Parquet and C-MAPSS")
 
 

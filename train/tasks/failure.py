@@ -142,7 +142,7 @@ class Failure(Task):
     def settle(self, predictor: Predictor, training: Sequence[History], validation: Sequence[History]) -> None:
         """Slope and offset of the logit, fitted to the validation machines where they know both answers.
 
-        Raises DataError where no training machine is known to fail within the horizon.
+        Raises DataError where no training machine is known to fail within the horizon, or all are at every reading.
         """
         from sklearn.linear_model import LogisticRegression
 
@@ -150,6 +150,11 @@ class Failure(Task):
             raise DataError(
                 "no training history reaches a failure, so nothing tells what one looks like; add such histories, or "
                 'learn what is normal with task.kind = "anomaly"'
+            )
+        if not any((self.labels(h).weight * (1 - self.labels(h).value)).any() for h in training):
+            raise DataError(
+                f"`task.horizon` = {self.options.horizon:g} {self.options.unit} reaches over every training history, "
+                "so the answer would always be yes; lower it"
             )
         raws, labels = [], []
         with torch.no_grad():
