@@ -184,7 +184,9 @@ def _how(one: Measured) -> str:
 
 
 def _cost(one: Measured, metric: str, unit: str) -> str:
-    return "accuracy not recorded" if one.change is None else f"{one.change:+.3g} {unit} {metric}"
+    if one.change is None:
+        return "accuracy not recorded"
+    return " ".join(part for part in (f"{one.change:+.3g}", unit, metric) if part)
 
 
 def _processor() -> str:

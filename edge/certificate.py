@@ -14,7 +14,8 @@ def failures(certificate: Certificate) -> list[Row]:
 def render(certificate: Certificate) -> str:
     """A row a file: largest error against torch's parallel forward, drift, the task's error and its change, bytes."""
     unit = certificate.unit
-    header = ["file", f"max error [{unit}]", "of range", f"drift [{unit}]", certificate.metric, "change", "bytes", ""]
+    worst, drift = (table.measured_in(what, unit) for what in ("max error", "drift"))
+    header = ["file", worst, "of range", drift, certificate.metric, "change", "bytes", ""]
     rows: list[list[object]] = [["torch", None, None, None, f"{certificate.reference:.3f}", None, None, "reference"]]
     rows += [_cells(row) for row in certificate.rows]
     compared = f"{certificate.steps} steps of {certificate.machines} held-out machines"

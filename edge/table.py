@@ -29,3 +29,8 @@ def _is_number(cell: object) -> bool:
     if cell is None or isinstance(cell, int | float):
         return True
     return str(cell)[:1] in "0123456789+-±≤.x×∞"
+
+
+def measured_in(what: str, unit: str) -> str:
+    """The head of a column of figures: with their unit in brackets, where they have one."""
+    return f"{what} [{unit}]" if unit else what

@@ -81,9 +81,10 @@ def _read(saved: Path | None) -> Report:
 
 def render(report: Report) -> str:
     """The figures as text: the machine, a row a file, and what to deploy."""
+    from edge.table import measured_in
     from edge.table import render as table
 
-    error = f"{report.metric} [{report.unit}]"
+    error = measured_in(report.metric, report.unit)
     header = ["file", "backend", "median µs", "p90", "p99", "max", "× float", error, "bytes", "MiB", "load ms"]
     cells = [
         [

@@ -11,7 +11,7 @@ import click
 
 from edge.bundle import Bundle
 from edge.errors import CheckFailed
-from edge.table import render
+from edge.table import measured_in, render
 
 
 @click.command()
@@ -42,7 +42,9 @@ def verify(bundle: Path, referee: str | None, as_json: bool) -> None:
             [r.executable, r.backend, r.steps, r.worst, r.drift, "ok" if r.ok else f"FAILED: {r.why}"] for r in replays
         ]
         unit = opened.manifest.outputs[0].unit
-        click.echo(render(["file", "backend", "steps", f"worst [{unit}]", f"drift [{unit}]", ""], rows))
+        click.echo(
+            render(["file", "backend", "steps", measured_in("worst", unit), measured_in("drift", unit), ""], rows)
+        )
     checked = {r.executable for r in replays}
     unchecked = [e.key for e in opened.manifest.executables if e.key not in checked]
     for key in unchecked:
