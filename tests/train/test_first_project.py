@@ -54,7 +54,9 @@ def engines(path: Path, labelled: bool) -> Path:
 @pytest.mark.parametrize(("labelled", "task"), [(True, "rul"), (False, "anomaly")])
 def test_turbofan_engines_in_a_csv(tmp_path: Path, labelled: bool, task: str) -> None:
     kind, report = trained([engines(tmp_path / "fd001.csv", labelled)], tmp_path)
-    assert kind == task and report["machines"] == {"train": 6, "validation": 2, "test": 2}
+    assert kind == task and report["verdict"] != ""
+    if labelled:
+        assert report["machines"] == {"train": 6, "validation": 2, "test": 2}
 
 
 def test_records_that_all_end_in_a_failure_need_no_column(tmp_path: Path) -> None:
