@@ -51,7 +51,7 @@ def enter(
 
 @dataclass(frozen=True)
 class Pi:
-    """A root, the processor it believes in, what `/opt/site` (Python packages) and `/work` (ours) show in it."""
+    """A root, the processor it believes in, what `/opt/site` (Python packages) and `/proof` (ours) show in it."""
 
     root: Path
     cpu: Cpu
@@ -60,10 +60,10 @@ class Pi:
     env: Mapping[str, str] = field(default_factory=dict)
 
     def command(self, *command: str) -> list[str]:
-        """What runs `command` in the root, in its folder /work, as the same process."""
-        binds = {"/opt/site": self.site, "/work": self.work}
+        """What runs `command` in the root, in its folder /proof, as the same process."""
+        binds = {"/opt/site": self.site, "/proof": self.work}
         env = {"PYTHONPATH": "/opt/site", **self.env}
-        return enter(self.root, self.cpu, self.work, command, binds=binds, env=env, folder="/work")
+        return enter(self.root, self.cpu, self.work, command, binds=binds, env=env, folder="/proof")
 
     def run(self, *command: str, limit: float = 600, expect: int = 0) -> str:
         """Run a command in the root; its stdout. Raises Failed where it ends otherwise than expected."""

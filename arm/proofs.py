@@ -22,7 +22,7 @@ GUEST = Path(__file__).with_name("guest")
 
 
 def lay_out(work: Path, made: Iterable[Made]) -> None:
-    """Put bundles, their histories and the scripts of the guest into the folder the Pi sees as /work."""
+    """Put bundles, their histories and the scripts of the guest into the folder the Pi sees as /proof."""
     for one in made:
         shutil.copy(one.bundle, work)
         shutil.copy(one.history, work)

@@ -64,18 +64,18 @@ def main() -> str:
     wanted = pi.edge("score", made.bundle.name, made.history.name, "--json").splitlines()
     port = free_port()
     (folder / "mosquitto.conf").write_text(
-        f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location /work/\n"
+        f"user root\nlistener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location /proof/\n"
         "set_tcp_nodelay true\nmax_queued_messages 0\n"
     )
     running: list[subprocess.Popen[bytes]] = []
     try:
-        running.append(pi.start(folder / "mosquitto.log", ("mosquitto", "-c", "/work/mosquitto.conf")))
+        running.append(pi.start(folder / "mosquitto.log", ("mosquitto", "-c", "/proof/mosquitto.conf")))
         wait("mosquitto", lambda: answers(port), folder / "mosquitto.log")
         topic = Bundle.open(made.bundle).manifest.project.mqtt.predictions.replace("{machine}", "+")
         listener = Listener(port, topic)
         said = folder / "run.log"
         url = f"mqtt://127.0.0.1:{port}"
-        serve = (*EDGE, "run", made.bundle.name, "--broker", url, "--store", "/work/store", "--client-id", "pi")
+        serve = (*EDGE, "run", made.bundle.name, "--broker", url, "--store", "/proof/store", "--client-id", "pi")
         running.append(pi.start(said, serve))
         wait("the daemon to connect", lambda: "connected;" in said.read_text(), said)
         publish = (*EDGE, "replay", made.history.name, "--broker", url, "--rate", RATE, "--project", made.bundle.name)
