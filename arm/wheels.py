@@ -60,7 +60,7 @@ def ours() -> Path:
     """Our wheel, built from this checkout."""
 
     def make(folder: Path) -> None:
-        pip("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, CHECKOUT)
+        pip("wheel", "--quiet", "--no-deps", "--wheel-dir", folder, CHECKOUT)
 
     built = sorted(kept("wheel", content(PROJECT, CHECKOUT / "README.md", *PACKAGES), make).glob("*.whl"))
     if len(built) != 1:
