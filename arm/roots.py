@@ -74,6 +74,8 @@ def root(name: str) -> Path:
     def make(folder: Path) -> None:
         run(
             [
+                # What it mounts in there is gone with it, however it ends: a half-made root can be removed safely.
+                *("unshare", "--mount", "--propagation", "private"),
                 *("mmdebstrap", "--mode=root", "--format=directory", "--quiet"),
                 *(f"--variant={recipe.variant}", f"--architectures={recipe.architecture}"),
                 *([f"--include={','.join(recipe.include)}"] if recipe.include else []),
