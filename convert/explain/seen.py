@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -87,8 +87,7 @@ def look(
     Readings are cleaned, held and refused as the device does it, and a machine starts anew behind a failure and a gap
     at which it forgets. Raises DataError where fewer than LEAST readings lead there.
     """
-    recorder = _Recorder(backend)
-    runtime = Runtime(bundle, recorder)
+    runtime = Runtime(bundle, cast(Backend, _Recorder(backend)))
     steps: list[_Step] = []
     refused = ""
     for record in records:
@@ -157,18 +156,13 @@ class _Kept:
     rows: list[array[float]]
 
 
-class _Recorder(Backend):
-    """A backend that keeps every reading it took beside the state that it went into."""
-
-    name = "recorder"
+class _Recorder:
+    """Keeps every reading that a backend took beside the state it went into; all of a backend that a runtime asks for
+    while it is fed.
+    """
 
     def __init__(self, inner: Backend) -> None:
-        super().__init__(inner.bundle, inner.executable)
         self.inner = inner
-
-    @classmethod
-    def available(cls) -> str | None:
-        return None
 
     def new_state(self) -> _Kept:
         return _Kept(self.inner.new_state(), [])
@@ -178,9 +172,3 @@ class _Recorder(Backend):
         if y is not None:
             state.rows.append(reading[:])
         return y
-
-    def dump_state(self, state: _Kept) -> list[array[float]]:
-        return self.inner.dump_state(state.inner)
-
-    def load_state(self, tensors: Sequence[Sequence[float]]) -> _Kept:
-        return _Kept(self.inner.load_state(tensors), [])
