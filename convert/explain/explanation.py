@@ -22,6 +22,7 @@ from edge.manifest import Channel
 from edge.recipes import RECIPES
 from edge.registry import suggest
 from edge.times import written
+from train.fit import one_thread
 
 USUAL = 200
 """Readings that are explained where a model's memory has no bound."""
@@ -169,7 +170,8 @@ def attribute(
     one = wires.graph.floats(*(part.reshape(shape) for part, shape in shapes), *state)
     at_once = int(np.clip(ROOM // (one * len(rows)), 1, 4 * PIECES))
     batch = torch.func.vmap(last)
-    return integrate(batch, x, torch.from_numpy(healthy), least, at_once)
+    with one_thread():
+        return integrate(batch, x, torch.from_numpy(healthy), least, at_once)
 
 
 def _column(bundle: Bundle, output: str | None) -> int:

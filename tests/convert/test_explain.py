@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge.bundle import Bundle
+from edge.manifest import Healthy
 from tests.support import leaky
 from tests.support.pumps import edge
+from train.data.simulate import SENSORS, Fleet, Life, simulate
 
 
 class Asked:
@@ -88,6 +90,27 @@ def test_a_fault_of_one_sensor_is_found_in_it_and_in_its_stretch(asked: Asked) -
     assert found["sensors"][0]["name"] == "temperature" and found["sensors"][0]["share"] == pytest.approx(1.0)
     assert (found["stretch"]["first"], found["stretch"]["last"]) == (10, 11)  # of 0.5, 0.25, 0.125 the first two do
     assert (found["stretch"]["begin"], found["stretch"]["end"]) == ("1009", "1010")
+
+
+@pytest.mark.parametrize(("bent", "by"), [("vibration", 6.0), ("temperature", 25.0)])
+def test_a_simulated_machine_with_one_bad_sensor_is_explained_by_it(asked: Asked, bent: str, by: float) -> None:
+    young = [shown(life)[: len(life) // 2] for life in simulate(Fleet(machines=8, seed=3, censored=0))]
+    seen = np.concatenate(young)
+    loads = np.unique(seen[:, 2])
+    rows = [Healthy(tuple(np.nanmean(seen[seen[:, 2] == load], axis=0).tolist())) for load in loads]
+    leaky.pack(asked.bundle, healthy=rows)
+    life = shown(simulate(Fleet(machines=1, seed=3, censored=0, first=900))[0])[:40]
+    life[32:38, leaky.CHANNELS.index(bent)] += by
+    leaky.write(asked.history, {"pump-7": life})
+    found = asked.json()
+    assert found["sensors"][0]["name"] == bent and found["sensors"][0]["share"] > 0.6
+    assert 33 <= found["stretch"]["first"] <= 38 <= found["stretch"]["last"]
+
+
+def shown(life: Life) -> NDArray[np.float64]:
+    """What the two sensors of the bundle and the load show [T, 3]."""
+    places = [list(SENSORS).index(name) for name in ("vibration_rms", "bearing_temp")]
+    return np.column_stack([life.values[:, places], life.load])
 
 
 @pytest.mark.parametrize(
@@ -189,8 +212,6 @@ def test_an_operator_nobody_can_differentiate_is_named_with_its_node(asked: Aske
 
 
 def test_a_bundle_whose_healthy_machine_has_other_channels_does_not_open(asked: Asked) -> None:
-    from edge.manifest import Healthy
-
     leaky.pack(asked.bundle, healthy=(Healthy((1.0, 2.0)),))
     assert "shows 2 channels" in asked.refused(3)
 
