@@ -16,7 +16,6 @@ from convert.step import StepModule
 from convert.targets import TARGETS
 from device.backends.ort_step import engine
 from edge.spec import parse_project
-from tests.support.roads import SMALL
 from train.build import build_predictor
 from train.data.scale import Scaler
 from train.models import FAMILIES
@@ -43,7 +42,7 @@ def exported(request: pytest.FixtureRequest) -> Exported:
         "data": {"path": "h.csv"},
         "signals": {f"sensor_{i}": {} for i in range(CHANNELS)},
         "task": {"kind": "failure"},
-        "model": {"family": request.param, **SMALL.get(request.param, {})},
+        "model": {"family": request.param, FAMILIES[request.param].width: 8},
     }
     predictor = build_predictor(parse_project(table), Scaler(CHANNELS)).eval()
     with torch.no_grad():

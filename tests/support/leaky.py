@@ -16,6 +16,7 @@ from edge.manifest import (
     Certificate,
     Channel,
     Executable,
+    Extra,
     Healthy,
     Manifest,
     Output,
@@ -41,6 +42,8 @@ PROJECT: dict[str, Any] = {
     "timing": {"max_gap_s": 100.0, "on_gap": "reset", "warm_up_readings": 3},
 }
 
+INPUTS = ("x", "sum", "sums")
+OUTPUTS = ("y", "attention", "sum_next", "sums_next")
 HEALTHY = (Healthy((1.0, 40.0, 60.0)), Healthy((2.0, 50.0, 100.0)))
 
 
@@ -100,9 +103,11 @@ def pack(
         table=table_of(parse_project({**PROJECT, **project})),
         memory=memory,
         channels=tuple(Channel(name, "", fill) for name, fill in zip(CHANNELS, (3.0, 45.0, 80.0), strict=True)),
+        takes=(),
         outputs=(Output("rul", "h", 0.0, TOP),),
+        extras=(Extra("attention", (1, KEPT)),),
         states=(State("sum", (1, 1)), State("sums", (1, KEPT))),
-        executables=(Executable(place, "onnx", recipe, ("x", "sum", "sums"), ("y", "sum_next", "sums_next")),),
+        executables=(Executable(place, "onnx", recipe, INPUTS, OUTPUTS),),
         golden=(),
         certificate=Certificate("RMSE", "h", 1.0, 1, 1, 0, ()),
         files=(),
