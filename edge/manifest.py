@@ -168,8 +168,19 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Healthy:
+    """What a healthy machine shows at one operating condition: the mean of every channel [C], in the sensors' units.
+    Those of the regime columns say which condition it is.
+    """
+
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """All about a bundle but the weights. `memory` is None where unbounded; `model` names weights and project."""
+    """All about a bundle but the weights. `memory` is None where unbounded; `model` names weights and project.
+    `healthy` decides no prediction: it is what they are explained against, empty where nobody knows.
+    """
 
     schema: int
     model: str
@@ -185,6 +196,7 @@ class Manifest:
     golden: tuple[Golden, ...]
     certificate: Certificate
     files: tuple[File, ...]
+    healthy: tuple[Healthy, ...] = ()
     project: Project = field(init=False)
 
     def __post_init__(self) -> None:

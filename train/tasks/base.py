@@ -133,6 +133,14 @@ class Task(ABC):
         """What of these histories may be learnt from."""
         return list(histories)
 
+    def healthy(self, history: History) -> NDArray[np.bool_]:
+        """[T]: which of its readings show a healthy machine, as far as anyone knows: what predictions are explained
+        against. Those nobody marked, where somebody looked; else the first half, being farthest from a failure.
+        """
+        if history.anomalous is not None:
+            return ~history.anomalous
+        return np.arange(len(history)) < (len(history) + 1) // 2
+
     @abstractmethod
     def labels(self, history: History) -> Labels:
         """The labels of one life."""
