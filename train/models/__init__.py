@@ -7,5 +7,6 @@ FAMILIES = Registry(
     {
         "gru": "train.models.gru:GRU",
         "tcn": "train.models.tcn:TCN",
+        "nlinear": "train.models.nlinear:NLinear",
     },
 )
