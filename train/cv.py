@@ -12,6 +12,7 @@ from edge.table import render
 from edge.talk import progress
 from train.build import build_task
 from train.data.history import History, machines
+from train.data.scale import Scaler
 from train.data.split import cuts, folds, split
 from train.evaluate import Figure, ask, tally, truth_of
 from train.fit import fit
@@ -37,6 +38,7 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
     check_model(project)
     task = build_task(project)
     histories = told(project)
+    task.meet(Scaler.fit(task.taught(histories), project))  # one for all folds, which answer the same questions
     names = [project.model.family, *task.baselines]
     asked: dict[str, tuple[list[History], list[Array]]] = {q: ([], []) for q in task.questions}
     answers: Answers = {(q, name): [] for q in task.questions for name in names}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
     from train.data.batches import Batch
+    from train.data.scale import Scaler
     from train.data.split import Split
     from train.evaluate import Judged
     from train.predictor import Predictor
@@ -128,6 +129,10 @@ class Task(ABC):
     def settled(self, project: Project) -> Project:
         """`project` with the alarm this task decides by: what travels to the device."""
         return replace(project, alarm=self.alarm)
+
+    def meet(self, scaler: Scaler) -> None:
+        """Told how the readings of its model are scaled, before anything is taught or `tail` is asked for."""
+        return
 
     def taught(self, histories: Sequence[History]) -> list[History]:
         """What of these histories may be learnt from."""
