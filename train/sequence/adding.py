@@ -85,6 +85,10 @@ class Adding(SequenceTask):
         """The squared error of each sequence."""
         return (last(y) - batch.y).square().squeeze(1)
 
+    def right(self, batch: Batch) -> Tensor:
+        """The sum, at all times."""
+        return batch.y.unsqueeze(1).expand(-1, batch.x.shape[1], -1)
+
     def naive(self) -> float:
         """1/6: the variance of the sum of two uniform numbers."""
         return 1 / 6

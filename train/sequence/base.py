@@ -18,6 +18,10 @@ from edge.errors import ProjectError
 BAI = "Bai, Kolter & Koltun 2018"
 PROBED = 16
 """Sequences over which the gradient by lag is averaged."""
+TINY = 12
+"""Length of a task that is only looked at."""
+SURE = 30.0
+"""A logit that leaves no doubt."""
 
 Places = NDArray[np.int64]
 
@@ -137,6 +141,15 @@ class SequenceTask(ABC):
         return terms.mean()
 
     @abstractmethod
+    def right(self, batch: Batch) -> Tensor:
+        """Outputs [B, T, O] that none can better."""
+
+    @classmethod
+    def tiny(cls, folder: Path) -> Asked:
+        """The least there is to learn from, for looks and tests: what to ask for, with its files made in `folder`."""
+        return Asked(length=TINY)
+
+    @abstractmethod
     def naive(self) -> float:
         """The metric of who has seen no input."""
 
@@ -183,6 +196,11 @@ def at_end(batch: int, length: int) -> Tensor:
 def nearest(table: Mapping[int, Any], length: int) -> Any:
     """The row of the least length that reaches `length`, or the last one."""
     return table[min((key for key in table if key >= length), default=max(table))]
+
+
+def sure(kinds: Tensor, outputs: int) -> Tensor:
+    """Classes [...] -> logits [..., outputs] that leave no doubt."""
+    return SURE * torch.nn.functional.one_hot(kinds, outputs).float()
 
 
 def row(values: Mapping[str, float], parameters: int, where: str) -> dict[str, Published]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +13,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge.errors import DataError, ProjectError
-from train.sequence.base import BAI, Asked, Batch, Examples, Places, Plan, Published, SequenceTask, row, whole
+from train.sequence.base import (
+    BAI,
+    TINY,
+    Asked,
+    Batch,
+    Examples,
+    Places,
+    Plan,
+    Published,
+    SequenceTask,
+    row,
+    sure,
+    whole,
+)
 
 DEFAULT = 320
 CONTEXT = 80
@@ -93,6 +107,18 @@ class Characters(SequenceTask):
     def figures(self, y: Tensor, batch: Batch) -> Tensor:
         """The same in bits."""
         return self.terms(y, batch) / math.log(2)
+
+    def right(self, batch: Batch) -> Tensor:
+        """The next character."""
+        return sure(batch.y, self.outputs)
+
+    @classmethod
+    def tiny(cls, folder: Path) -> Asked:
+        """A text of four letters, of which the last stands in the last part alone."""
+        letters = np.random.default_rng(0).choice(list("abc"), 8000)
+        letters[-9] = "é"
+        (folder / "text.txt").write_text("".join(letters), encoding="utf-8")
+        return Asked(length=TINY, text=folder / "text.txt")
 
     def naive(self) -> float:
         """Every character as often as in the training part, and one more of each so that none is impossible."""

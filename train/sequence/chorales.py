@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge.errors import DataError, ProjectError
-from train.sequence.base import BAI, Asked, Batch, Examples, Places, Plan, Published, SequenceTask, row, tensor
+from train.sequence.base import BAI, SURE, Asked, Batch, Examples, Places, Plan, Published, SequenceTask, row, tensor
 
 KEYS = 88
 PARTS = {"training": "traindata", "validation": "validdata", "test": "testdata"}
@@ -73,6 +73,24 @@ class Chorales(SequenceTask):
         """The sum over a piece, as in the paper's code; its gradient is always longer than the clip."""
         return terms.sum()
 
+    def right(self, batch: Batch) -> Tensor:
+        """Yes for each key that sounds, no for all others."""
+        return SURE * (2 * batch.y - 1)
+
+    @classmethod
+    def tiny(cls, folder: Path) -> Asked:
+        """A handful of pieces of noise, of different lengths."""
+        from scipy.io import savemat
+
+        rng = np.random.default_rng(0)
+        parts = {}
+        for name, count in zip(PARTS.values(), (5, 3, 4), strict=True):
+            parts[name] = np.empty((1, count), dtype=object)
+            for i in range(count):
+                parts[name][0, i] = (rng.random((5 + 2 * i, KEYS)) < 0.05).astype(np.float64)
+        savemat(folder / "pieces.mat", parts)
+        return Asked(data=folder / "pieces.mat")
+
     def naive(self) -> float:
         """Every key as often as in the training part, whatever sounded before."""
         assert isinstance(self.test, Rolls)
@@ -109,13 +127,14 @@ def _file(data: Path | None) -> Path:
 
 def _read(path: Path) -> dict[str, list[NDArray[Any]]]:
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
+    if not path.is_file():
+        raise DataError(f"there is no file `{path}`; say where JSB_Chorales.mat is with --data FILE")
     try:
         table = loadmat(path)
         parts = {name: list(table[name].ravel()) for name in PARTS.values()}
-    except FileNotFoundError:
-        raise DataError(f"there is no `{path}`; say where JSB_Chorales.mat is with --data FILE") from None
-    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+    except (OSError, ValueError, KeyError, TypeError, NotImplementedError, MatReadError) as error:
         raise DataError(f"`{path}` is no file of piano rolls ({error}); it has {', '.join(PARTS.values())}") from error
     for name, rolls in parts.items():
         if not rolls or any(np.ndim(roll) != 2 or roll.shape[1] != KEYS or len(roll) < 2 for roll in rolls):

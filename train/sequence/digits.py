@@ -25,6 +25,7 @@ from train.sequence.base import (
     at_end,
     last,
     row,
+    sure,
     tensor,
     whole,
 )
@@ -96,6 +97,21 @@ class Digits(SequenceTask):
     def figures(self, y: Tensor, batch: Batch) -> Tensor:
         """100 for each image that was recognised."""
         return 100.0 * (last(y).argmax(-1) == batch.y).float()
+
+    def right(self, batch: Batch) -> Tensor:
+        """The digit, at all times."""
+        return sure(batch.y, CLASSES).unsqueeze(1).expand(-1, batch.x.shape[1], -1)
+
+    @classmethod
+    def tiny(cls, folder: Path) -> Asked:
+        """Noise of 3 × 4 pixels, as idx files, the training images compressed."""
+        rng = np.random.default_rng(0)
+        for part, count in (("train", 60), ("t10k", 20)):
+            images = struct.pack(">IIII", MAGIC["images"], count, 3, 4) + rng.bytes(12 * count)
+            labels = struct.pack(">II", MAGIC["labels"], count) + rng.integers(0, CLASSES, count, np.uint8).tobytes()
+            (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images))
+            (folder / f"{part}-labels.idx1-ubyte").write_bytes(labels)
+        return Asked(data=folder)
 
     def naive(self) -> float:
         """Always the digit that is most common in training."""
