@@ -16,7 +16,7 @@ from torch import Tensor
 from edge.errors import ProjectError
 
 BAI = "Bai, Kolter & Koltun 2018"
-PROBED = 16
+PROBED = 64
 """Sequences over which the gradient by lag is averaged."""
 TINY = 12
 """Length of a task that is only looked at."""
