@@ -67,8 +67,8 @@ class Characters(SequenceTask):
 
     summary = "the next character of a text, many to many"
     source = BAI
-    metric = "bits a character"
-    unit = "bits"
+    metric = "cross entropy"
+    unit = "bits a character"
     takes = frozenset({"length", "text"})
     budget = 3_000_000
     exams = 4
