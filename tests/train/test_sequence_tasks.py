@@ -177,6 +177,7 @@ class Memoryless(Family):
     """Each output from its own reading alone."""
 
     Options = FamilyOptions
+    width = "none"
     takes: ClassVar[tuple[str, ...]] = ("dt", "mask")
 
     def __init__(self, inputs: int, outputs: int, options: FamilyOptions) -> None:
@@ -198,8 +199,8 @@ class Memoryless(Family):
         y: Tensor = self.head(torch.cat([x, *more], -1))
         return y
 
-    def step(self, x_t: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        return (self.head(x_t),)
+    def step(self, x_t: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        return (self.head(torch.cat([x_t, *rest], -1)),)
 
 
 def test_a_family_without_memory_feels_only_the_last_reading() -> None:

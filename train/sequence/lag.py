@@ -15,8 +15,10 @@ SIGNS = 0
 
 def feed(family: Family, x: Tensor) -> tuple[Tensor, ...]:
     """x [B, T, C] and what else the family takes: readings that come evenly, with nothing missing."""
-    more = {"dt": torch.ones_like(x[..., :1]), "mask": torch.ones_like(x)}
-    return (x, *(more[name] for name in getattr(family, "takes", ())))
+    dt = torch.ones_like(x[..., :1])
+    dt[:, 0] = 0.0
+    more = {"dt": dt, "mask": torch.ones_like(x)}
+    return (x, *(more[name] for name in family.takes))
 
 
 def gradient_by_lag(family: Family, x: Tensor) -> list[float]:

@@ -48,10 +48,10 @@ def options_of(
     options = dict(plan.options)
     if plan.dropout is not None and "dropout" in known:
         options["dropout"] = plan.dropout
-    if budget is not None and cls.width is not None:
+    if budget is not None:
         options.pop(cls.width, None)
     options |= given
-    if cls.width is None or cls.width in options:
+    if cls.width in options:
         return options
     return {**options, cls.width: widest(task, name, options, budget or task.budget)}
 
