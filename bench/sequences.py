@@ -76,14 +76,14 @@ PAPER = [
 ]
 """The families of the paper, in the order in which they are wanted most."""
 
-MORE: dict[str, tuple[str, ...]] = {}
-"""What a family must be told to see all of the adding problem."""
+OTHERS = ("--epochs", "3")
+"""What every other family is told."""
 
 
 def rows() -> list[Row]:
     """The paper's families, and every other one on the adding problem."""
     others = sorted(set(FAMILIES) - {row.family for row in PAPER})
-    return [*PAPER, *(Row("adding", name, 200, ("--epochs", "3", *MORE.get(name, ()))) for name in others)]
+    return [*PAPER, *(Row("adding", name, 200, OTHERS) for name in others)]
 
 
 @click.command()

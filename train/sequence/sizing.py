@@ -40,7 +40,8 @@ def options_of(
 ) -> dict[str, Any]:
     """The keys of a family for a task: the plan's, under what the user gave, and the width that the budget allows.
 
-    A plan's own width counts only where no budget was asked for. Raises ProjectError for an unknown family or key, and
+    A plan's own width counts only where no budget was asked for. A family that looks back over a `window` gets one
+    that spans the task, as the TCN gets its levels. Raises ProjectError for an unknown family or key, and
     where no width fits.
     """
     cls = FAMILIES[name]
@@ -48,6 +49,8 @@ def options_of(
     options = dict(plan.options)
     if plan.dropout is not None and "dropout" in known:
         options["dropout"] = plan.dropout
+    if "window" in known and task.fixed_length:
+        options.setdefault("window", task.length)
     if budget is not None:
         options.pop(cls.width, None)
     options |= given
