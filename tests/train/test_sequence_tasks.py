@@ -405,6 +405,14 @@ def test_what_is_asked_wrongly_is_answered_in_one_clear_line(
     assert says in said and "Traceback" not in said
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="torch sees a GPU here")
+def test_a_gpu_that_is_not_there_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench(monkeypatch, "--task", "adding", "--family", "gru", "--device", "cuda") == 2
+    assert "torch sees no GPU here" in capsys.readouterr().err
+
+
 def test_a_damaged_file_of_digits_is_named(tmp_path: Path) -> None:
     cls = SEQUENCE_TASKS["mnist"]
     asked = cls.tiny(tmp_path)

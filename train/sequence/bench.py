@@ -103,7 +103,7 @@ def _fitted(
     """Teach, judge, report."""
     probe = task.probe()
     before = gradient_by_lag(family, probe)
-    steps = plan.epochs * -(-len(task.training) // plan.batch)
+    steps = plan.epochs * -(-len(task.training) // plan.batch) - (checkpoint.epochs if checkpoint else 0)
     with progress(f"{wanted.family} learns {wanted.task}", steps) as advance:
         limits = Limits(plan.epochs, wanted.minutes)
         at, ended = teach(task, family, plan, limits, wanted.seed, advance, checkpoint)

@@ -78,7 +78,7 @@ class Standing:
 _PLAIN = ("best", "best_error", "best_look", "done", "lost", "since", "cpu_seconds", "looks")
 
 Told = Callable[[int, str], None]
-"""Called with the steps that were done since, and a remark."""
+"""Called behind each step with 1 and a remark."""
 
 
 @contextmanager
@@ -114,7 +114,6 @@ def teach(
     kept = checkpoint.course(name) if checkpoint else None
     if kept:
         at.restore(kept)
-        told(at.done, _remark(task, at))
     an_epoch = -(-len(task.training) // plan.batch)
     looks = _places(an_epoch, task.exams)
     order: tuple[int, Any] = (-1, None)
