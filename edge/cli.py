@@ -33,6 +33,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "demo": ("Help", "edge.verbs.demo:demo", "the whole road on a simulated fleet, in about two minutes"),
     "doctor": ("Help", "edge.verbs.doctor:doctor", "say what is installed, missing or shadowed here"),
     "info": ("Help", "edge.verbs.info:info", "say what a bundle is"),
+    "bench": ("Help", "edge.verbs.bench:bench", "put a family beside the figures of papers"),
 }
 """Verb -> (section of the help, "module:command", one line of help). A new verb is one new file and one line here."""
 
