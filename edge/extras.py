@@ -11,6 +11,8 @@ EXTRA_OF = {
     "numpy": "train",
     "sklearn": "train",
     "matplotlib": "train",
+    "statsmodels": "rank",
+    "hmmlearn": "rank",
     "pyarrow": "parquet",
     "rich": "demo",
     "onnx": "convert",
