@@ -60,7 +60,9 @@ def health_states(project: Project, task: Task, parts: Split) -> Predict:
 
 
 class Chain:
-    """States with a start [K], moves [K, K] and a Gaussian with a diagonal covariance each, means and variances [K, C]."""
+    """States with a start [K], moves [K, K], and a Gaussian with a diagonal covariance each: its mean and variance
+    [K, C].
+    """
 
     def __init__(self, start: Rows, moves: Rows, means: Rows, variances: Rows) -> None:
         self.start = start
