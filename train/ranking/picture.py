@@ -67,8 +67,8 @@ def _errors(axes: Axes, report: dict[str, Any], rows: list[dict[str, Any]]) -> N
 
 def _costs(axes: Axes, report: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     question = report["questions"][0]
-    titled(axes, "What a smaller error costs; area: bytes of the int8 file")
-    axes.set_xlabel("µs a step, median")
+    titled(axes, "What a smaller error costs")
+    axes.set_xlabel("µs a step, median; area: bytes of the int8 file")
     axes.set_ylabel(measured_in(report["headline"], report["unit"]))
     axes.grid(color=GRID, linewidth=0.7)
     if not rows:
@@ -89,5 +89,3 @@ def _costs(axes: Axes, report: dict[str, Any], rows: list[dict[str, Any]]) -> No
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter("{x:g}")
     axes.margins(0.18)
-    front = sorted((row["median_us"], row["errors"][question]["value"]) for row in rows if row["pareto"])
-    axes.plot(*zip(*front, strict=True), color=MODEL, linewidth=1, linestyle=(0, (2, 2)), zorder=2)

@@ -43,7 +43,7 @@ def report_of(
     task = build_task(project)
     first = next(iter(task.questions))
     answered = sorted((c for c in contestants if not c.why), key=lambda c: c.figures[first].value)
-    best = answered[0] if answered else None
+    best = {q: min((c.figures[q] for c in answered), key=lambda f: f.value) for q in task.questions if answered}
     weighed = {
         c.name: (c.figures[first].value, cost.median_us, float(cost.bytes))
         for c in answered
@@ -60,7 +60,7 @@ def report_of(
                 "options": dict(c.entrant.project.model.options) if c.entrant else {},
                 "parameters": _parameters(c),
                 "errors": {question: figure.plain() for question, figure in c.figures.items()},
-                "behind": {q: figure.less(best.figures[q]) for q, figure in c.figures.items()} if best else {},
+                "behind": {q: figure.less(best[q]) for q, figure in c.figures.items()},
                 "cpu_seconds_a_fit": None if c.why else round(c.cpu_seconds, 2),
                 "file": cost.file,
                 "backend": cost.backend,
@@ -109,7 +109,7 @@ def _verdict(answered: Sequence[Contestant], question: str) -> str:
 
 
 def render_ranking(report: dict[str, Any]) -> str:
-    """The report as text: the table, what is behind whom, and what could not be done."""
+    """The report as text: the table, how far each is behind the best, and what could not be done."""
     questions, unit = report["questions"], report["unit"]
     good = [row for row in report["rows"] if not row["why"]]
     header = ["", "model", *questions, "parameters", "int8 bytes", "µs a step", "file", "CPU s a fit"]
@@ -126,10 +126,7 @@ def render_ranking(report: dict[str, Any]) -> str:
         ]
         for row in good
     ]
-    behind = [
-        [row["name"], *(f"{gap:+.3g} [{low:+.3g}, {high:+.3g}]" for gap, low, high in row["behind"].values())]
-        for row in good[1:]
-    ]
+    behind = [[row["name"], *(_gap(*of) for of in row["behind"].values())] for row in good]
     seeds = f"{report['seeds']} seeds a family" if report["seeds"] > 1 else "one seed a family"
     return "\n".join(
         [
@@ -141,11 +138,15 @@ def render_ranking(report: dict[str, Any]) -> str:
             "",
             *legend(report),
             "",
-            *([render([f"behind {good[0]['name']} by", *questions], behind), ""] if behind else []),
+            *([render(["behind the best by", *questions], behind), ""] if behind else []),
             *(f"{question}: {said}" for question, said in report["verdicts"].items()),
             *amiss(report),
         ]
     )
+
+
+def _gap(gap: float, low: float, high: float) -> str:
+    return f"{gap:+.3g} [{low:+.3g}, {high:+.3g}]" if gap or low or high else "-"
 
 
 def legend(report: dict[str, Any]) -> list[str]:

@@ -8,16 +8,19 @@ import io
 import json
 import pickle
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from edge import atomic
 from edge.spec import Project, flat, parse_project
 from train.checkpoint import Checkpoint
 from train.folding import Answers
+from train.tasks.base import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +78,7 @@ class Store:
         """Take an outcome down, whole or not at all."""
         table = {
             "mark": fit.mark,
-            "answers": {q: [torch.from_numpy(a) for a in of] for q, of in outcome.answers.items()},
+            "answers": {q: _packed(of) for q, of in outcome.answers.items()},
             "cpu_seconds": outcome.cpu_seconds,
             "project": json.dumps(flat(outcome.project)) if outcome.project else "",
             "weights": outcome.weights,
@@ -92,7 +95,7 @@ class Store:
             if table["mark"] != fit.mark:
                 return None
             return Outcome(
-                {q: [a.numpy() for a in of] for q, of in table["answers"].items()},
+                {q: _unpacked(*of) for q, of in table["answers"].items()},
                 table["cpu_seconds"],
                 parse_project(json.loads(table["project"])) if table["project"] else None,
                 table["weights"],
@@ -100,3 +103,13 @@ class Store:
             )
         except (OSError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
             return None
+
+
+def _packed(answers: Sequence[Array]) -> tuple[list[int], torch.Tensor]:
+    """How many rows each has, and all of them one behind the other."""
+    whole = np.concatenate(answers) if answers else np.empty((0, 1), np.float32)
+    return [len(a) for a in answers], torch.from_numpy(whole)
+
+
+def _unpacked(lengths: Sequence[int], whole: torch.Tensor) -> list[Array]:
+    return np.split(whole.numpy(), np.cumsum(lengths)[:-1]) if lengths else []
