@@ -51,7 +51,7 @@ def entrants(project: Project, families: Sequence[str], most: int, overrides: Se
         of = replace(project, model=ModelSpec(name))
         of = overridden(of, [one for one in overrides if key_of(one) in known[name]])
         try:
-            of = of if kind.width is None or kind.width in of.model.options else widest(of, kind.width, most)
+            of = of if kind.width in of.model.options else widest(of, kind.width, most)
             found.append(Entrant(name, of, size(of)))
         except ProjectError as error:
             found.append(Entrant(name, of, why=str(error)))
