@@ -70,7 +70,8 @@ class Task(ABC):
     """What is predicted.
 
     `outputs` is the table of outputs (name, unit), the first of which decides the alarm; `width` how many raw outputs
-    the family has; `measures` what predictions are judged by, the headline first; `baselines` what a model must beat;
+    the family has; `measures` what predictions are judged by, the headline first; `baselines` what a model must beat,
+    `yardsticks` what only `edge rank` puts beside them: they take their time or the extra `rank`;
     `questions` what cross-validation asks; `notes` what a report says about its figures, `silence` what it
     says in place of a verdict where nothing can be decided; `lasting` says whether only
     machines that ran to failure can judge, so that each group of a split needs one.
@@ -79,6 +80,7 @@ class Task(ABC):
     Options: ClassVar[type[TaskOptions]] = TaskOptions
     alarm_keys: ClassVar[tuple[str, ...]]
     baselines: ClassVar[Mapping[str, Baseline]]
+    yardsticks: ClassVar[Mapping[str, Baseline]] = {}
     questions: ClassVar[Mapping[str, Question]] = {
         "seen from the first reading": Question(1, 20, False),
         "seen from mid-life on": Question(5, 4, True),
