@@ -132,6 +132,7 @@ def _draft(run: Run, step: StepModule, executables: Sequence[Executable], refere
         golden=(),
         certificate=certificate,
         files=(),
+        intervals=run.intervals,
     )
 
 

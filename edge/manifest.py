@@ -9,12 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge.errors import BundleError, ProjectError
+from edge.intervals import Interval
 from edge.spec import Project, flat, parse_project
 from edge.typed import build, plain
 
-SCHEMA = 1
+SCHEMA = 2
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+def _second(table: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2: tables of intervals, of which an older bundle has none."""
+    return {**table, "schema": 2, "intervals": []}
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _second}
 """Schema version -> how to make the next version's table of it."""
 
 
@@ -147,7 +154,9 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All about a bundle but the weights. `memory` is None where unbounded; `model` names weights and project."""
+    """All about a bundle but the weights. `memory` is None where unbounded; `model` names weights and project;
+    `intervals` are the tables of the outputs that have one.
+    """
 
     schema: int
     model: str
@@ -161,6 +170,7 @@ class Manifest:
     golden: tuple[Golden, ...]
     certificate: Certificate
     files: tuple[File, ...]
+    intervals: tuple[Interval, ...] = ()
     project: Project = field(init=False)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from edge.spec import Project
 from edge.table import render
 from edge.talk import progress
+from train import intervals
 from train.build import build_task
 from train.data.history import History, machines
 from train.data.split import cuts, folds, split
@@ -41,6 +42,7 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
     asked: dict[str, tuple[list[History], list[Array]]] = {q: ([], []) for q in task.questions}
     answers: Answers = {(q, name): [] for q in task.questions for name in names}
     seconds = []
+    around: list[intervals.Answers] = []
     epochs = project.train.epochs + (epochs_of(project) if project.prune.amount else 0)
     with progress(f"cross-validating {project.model.family}", count * epochs) as advance:
         for fold, (others, held) in enumerate(folds(histories, count, FOLD_SEED, lasting=task.lasting)):
@@ -60,6 +62,7 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
             seconds.append(fitted.cpu_seconds)
             models: dict[str, Predict] = {names[0]: lambda h, by=fitted.predictor: predict(by, h)}  # type: ignore[misc]
             models |= {name: fitted_by(project, task, parts) for name, fitted_by in task.baselines.items()}
+            around.append(intervals.ask(fitted.predictor, held))
             judges = [h for h in held if task.tells(h)]
             for question, of in task.questions.items():
                 about, truths, answered = put(project, task, judges, models, of)
@@ -69,7 +72,8 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
                     answers[question, name] += given
     headline = task.measures[0]
     found = {q: {n: tally(headline, asked[q][0], answers[q, n], asked[q][1]) for n in names} for q in task.questions}
-    return _report(project, task, count, found, seconds, len(machines(histories)))
+    report = _report(project, task, count, found, seconds, len(machines(histories)))
+    return report | ({"intervals": intervals.crosswise(task, around)} if task.reaches else {})
 
 
 def put(
@@ -130,5 +134,6 @@ def render_cv(report: dict[str, Any]) -> str:
             render(["against the model", "baseline", "behind by", "95 % interval"], gaps),
             "",
             *(f"{question}: {of['verdict']}" for question, of in questions.items()),
+            *(intervals.sentence(found) for found in report.get("intervals", [])),
         ]
     )

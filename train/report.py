@@ -10,6 +10,7 @@ from train.data.history import machines
 from train.data.split import Split
 from train.evaluate import Figure, Judged
 from train.fit import Fitted
+from train.intervals import sentence
 from train.prune import render_pruned
 
 
@@ -75,6 +76,7 @@ def facts(report: dict[str, Any]) -> list[str]:
         *report["notes"],
         f"{fit['epochs']} epochs ({best}), {fit['cpu_seconds']:.0f} CPU seconds",
         *([render_pruned(report["pruned"])] if "pruned" in report else []),
+        *(sentence(found) for found in report.get("intervals", [])),
     ]
 
 
