@@ -12,7 +12,6 @@ from time import perf_counter_ns
 from device.backends.base import Backend, State
 from device.choose import DEFAULT_RECIPE, runnable
 from device.footprint import measure
-from device.stream import rows
 from edge.bundle import Bundle
 from edge.errors import MissingExtra
 from edge.manifest import Row
@@ -150,7 +149,7 @@ def describe_machine() -> dict[str, str]:
 
 def _inputs(bundle: Bundle) -> list[array[float]]:
     longest = max(bundle.manifest.golden, key=lambda stream: stream.steps)
-    return list(rows(bundle.tensor(longest, "x"), len(bundle.manifest.channels)))
+    return bundle.readings(longest)
 
 
 def _interleaved(

@@ -11,7 +11,7 @@ from device.backends.base import Backend
 from device.prediction import Prediction, Reason, Rejected
 from device.snapshot import Snapshot, pack, unpack
 from edge.bundle import Bundle
-from edge.clean import clean, limits_of
+from edge.clean import clean, limits_of, present
 from edge.decide import AlarmState, decide
 from edge.intervals import ends, keys
 
@@ -44,6 +44,7 @@ class Runtime:
         self._around = tuple((name, around.get(name), *keys(name)) for name in self._outputs) if around else ()
         self._fill = array("f", [channel.fill for channel in manifest.channels])
         self._limits = limits_of([channel.name for channel in manifest.channels], manifest.project.signals)
+        self._takes = manifest.takes
         self._timing = manifest.project.timing
         self._alarm = manifest.project.alarm
 
@@ -67,6 +68,8 @@ class Runtime:
         replaced = clean(taken, held, self._limits)
         if replaced == len(taken):
             return Rejected(Reason.NO_VALUE, "no channel has a plausible value")
+        if self._takes:
+            taken += self._more(values, 0.0 if gap is None or again else gap)
         y = self.backend.step(array("f", taken), base.state)
         if y is None:
             return Rejected(Reason.NOT_FINITE, "the model's answer is not finite")
@@ -121,6 +124,13 @@ class Runtime:
         held, *tensors = saved.tensors
         state, alarm = self.backend.load_state(tensors), AlarmState(saved.raised, saved.streak)
         self.machines[machine] = Machine(state, held, saved.ts, saved.seq, saved.readings, alarm)
+
+    def _more(self, values: Sequence[float], gap: float) -> list[float]:
+        """What the model takes behind the channels; `gap` seconds since the reading before."""
+        parts = {"dt": [gap]}
+        if "mask" in self._takes:
+            parts["mask"] = present(values, self._limits)
+        return [value for name in self._takes for value in parts[name]]
 
     def _new(self) -> Machine:
         return Machine(self.backend.new_state(), self._fill[:])

@@ -14,7 +14,7 @@ from edge import manifest as manifests
 from edge.atomic import writing
 from edge.errors import BundleError
 from edge.intervals import keys, problem
-from edge.manifest import Executable, File, Golden, Manifest
+from edge.manifest import TAKES, Executable, File, Golden, Manifest
 
 MANIFEST = "manifest.json"
 GOLDEN = "golden.bin"
@@ -74,6 +74,18 @@ class Bundle:
         """The bytes of one exported model."""
         return self._members[executable.path]
 
+    def readings(self, stream: Golden) -> list[array[float]]:
+        """The readings of a golden stream, each flat as a backend takes it."""
+        widths = self.manifest.reading
+        parts = [(self.tensor(stream, name), width) for name, width in widths.items()]
+        found = []
+        for t in range(stream.tensors["x"].shape[0]):
+            row = array("f")
+            for values, width in parts:
+                row += values[t * width : (t + 1) * width]
+            found.append(row)
+        return found
+
     def tensor(self, stream: Golden, name: str) -> array[float]:
         """A golden tensor, flat."""
         piece = stream.tensors[name]
@@ -88,14 +100,17 @@ class Bundle:
         names = tuple(channel.name for channel in manifest.channels)
         self._need(names == manifest.project.channels, f"its channels {list(names)} are not those of its project")
         self._need(bool(manifest.outputs), "it has no output")
+        known = tuple(name for name in TAKES if name in manifest.takes)
+        self._need(known == manifest.takes, f"its step takes {list(manifest.takes)}, of which {list(known)} is known")
         for output in manifest.outputs:
             self._need(0 < output.span < math.inf, f"the range of `{output.name}` is {output.low} to {output.high}")
         self._check_intervals()
         for executable in manifest.executables:
             self._need(executable.path in self._members, f"it does not hold `{executable.path}`")
             inputs, outputs = len(executable.inputs), len(executable.outputs)
-            fits = inputs == outputs == 1 + len(manifest.states)
-            self._need(fits, f"{executable.key} does not name x, y and all {len(manifest.states)} states")
+            states = len(manifest.states)
+            fits = inputs == 1 + len(manifest.takes) + states and outputs == 1 + len(manifest.extras) + states
+            self._need(fits, f"{executable.key} does not name what its step takes and says, and all {states} states")
         for stream in manifest.golden:
             self._check_golden(stream)
 
@@ -110,13 +125,16 @@ class Bundle:
 
     def _check_golden(self, stream: Golden) -> None:
         held = len(self._members.get(GOLDEN, b""))
+        given = self.manifest.reading
         for name, piece in stream.tensors.items():
-            width = len(self.manifest.channels if name == "x" else self.manifest.outputs)
+            width = given.get(name, len(self.manifest.outputs))
             size = 4 * piece.shape[0] * width if len(piece.shape) == 2 and piece.shape[1] == width else 0
             inside = size > 0 and piece.offset >= 0 and piece.offset + size <= held
-            told = name == "x" or piece.shape[0] <= stream.steps
+            whole = piece.shape[0] == stream.tensors.get("x", piece).shape[0]
+            told = whole if name in given else piece.shape[0] <= stream.steps
             self._need(inside and told, f"golden stream `{stream.name}` is wrong about its tensor `{name}`")
-        self._need({"x", "torch"} <= set(stream.tensors), f"golden stream `{stream.name}` lacks x or torch")
+        lacks = {*given, "torch"} - set(stream.tensors)
+        self._need(not lacks, f"golden stream `{stream.name}` lacks {', '.join(sorted(lacks))}")
 
     def _need(self, holds: bool, problem: str) -> None:
         if not holds:
@@ -144,9 +162,14 @@ def write_bundle(path: Path, manifest: Manifest, members: Mapping[str, bytes]) -
     """
     files = tuple(File(name, manifests.digest(content), len(content)) for name, content in sorted(members.items()))
     executables = {e.path for e in manifest.executables}
-    decisive = [manifest.table, manifest.channels, manifest.outputs, manifest.states]
-    if manifest.intervals:  # where there are none, a model keeps the name it had before there were any
-        decisive.append(manifest.intervals)
+    decisive = [
+        manifest.table,
+        manifest.channels,
+        manifest.takes,
+        manifest.outputs,
+        manifest.states,
+        manifest.intervals,
+    ]
     sums = [file.sha256.encode() for file in files if file.path in executables]
     model = manifests.digest(*(manifests.canonical(part) for part in decisive), *sums)[:12]
     manifest = replace(manifest, files=files, model=model)

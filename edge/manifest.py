@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from edge.errors import BundleError, ProjectError
@@ -15,14 +16,29 @@ from edge.typed import build, plain
 
 SCHEMA = 2
 
-
-def _second(table: dict[str, Any]) -> dict[str, Any]:
-    """Schema 2: tables of intervals, of which an older bundle has none."""
-    return {**table, "schema": 2, "intervals": []}
-
-
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _second}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: lambda table: {**table, "schema": 2, "takes": [], "extras": [], "intervals": []},
+}
 """Schema version -> how to make the next version's table of it."""
+
+
+TAKES = ("dt", "mask")
+"""What a step may take behind the channels, in this order: seconds since the machine's reading before (0 at the first),
+and for each channel 1 where it was present, 0 where its last value is held.
+"""
+
+
+@dataclass(frozen=True)
+class Extra:
+    """One output of the step beside `y`, for people to look at: float32, static shape with batch 1 first."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of floats."""
+        return prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -60,10 +76,7 @@ class State:
     @property
     def size(self) -> int:
         """Number of floats."""
-        size = 1
-        for n in self.shape:
-            size *= n
-        return size
+        return prod(self.shape)
 
     def initial(self) -> list[float]:
         """The flat values a machine starts with."""
@@ -72,7 +85,9 @@ class State:
 
 @dataclass(frozen=True)
 class Executable:
-    """One exported model. `inputs`, `outputs` are the file's own names in the graph's order (x, states; y, states)."""
+    """One exported model. `inputs`, `outputs` are the file's own names in the graph's order: x, what the step takes
+    behind it, states; y, extras, states.
+    """
 
     path: str
     target: str
@@ -105,7 +120,8 @@ class Slice:
 
 @dataclass(frozen=True)
 class Golden:
-    """One recorded stream. `x` [T, C] is fed over and over, without a reset, until `steps` readings were taken.
+    """One recorded stream. `x` [T, C], with `dt` [T, 1] and `mask` [T, C] where the step takes them, is fed over and
+    over, without a reset, until `steps` readings were taken.
 
     The other tensors are outputs of the last readings [N, O]: `torch` is the parallel forward's, `target/recipe` that
     file's.
@@ -164,7 +180,9 @@ class Manifest:
     table: dict[str, Any]
     memory: int | None
     channels: tuple[Channel, ...]
+    takes: tuple[str, ...]
     outputs: tuple[Output, ...]
+    extras: tuple[Extra, ...]
     states: tuple[State, ...]
     executables: tuple[Executable, ...]
     golden: tuple[Golden, ...]
@@ -175,6 +193,17 @@ class Manifest:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "project", parse_project(self.table))
+
+    @property
+    def reading(self) -> dict[str, int]:
+        """What one reading consists of, in order: `x`, and what the step takes behind it -> how many floats."""
+        widths = {"dt": 1, "mask": len(self.channels)}
+        return {"x": len(self.channels), **{name: widths[name] for name in self.takes}}
+
+    def mean_reading(self) -> list[float]:
+        """A reading like any other, flat: every channel at its mean and present, nothing since the one before."""
+        usual = {"x": [channel.fill for channel in self.channels], "dt": [0.0], "mask": [1.0] * len(self.channels)}
+        return [value for name in self.reading for value in usual[name]]
 
     def executable(self, target: str, recipe: str) -> Executable | None:
         """The exported model of that target and recipe, or None."""

@@ -19,7 +19,7 @@ from train.fit import fit
 from train.infer import predict
 from train.pipeline import check_model, told
 from train.prune import epochs_of, prune
-from train.report import cell, verdict
+from train.report import around, cell, verdict
 from train.tasks.base import Array, Predict, Question, Task
 
 FOLD_SEED = 100
@@ -42,7 +42,7 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
     asked: dict[str, tuple[list[History], list[Array]]] = {q: ([], []) for q in task.questions}
     answers: Answers = {(q, name): [] for q in task.questions for name in names}
     seconds = []
-    around: list[intervals.Answers] = []
+    unseen: list[intervals.Answers] = []
     epochs = project.train.epochs + (epochs_of(project) if project.prune.amount else 0)
     with progress(f"cross-validating {project.model.family}", count * epochs) as advance:
         for fold, (others, held) in enumerate(folds(histories, count, FOLD_SEED, lasting=task.lasting)):
@@ -62,7 +62,7 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
             seconds.append(fitted.cpu_seconds)
             models: dict[str, Predict] = {names[0]: lambda h, by=fitted.predictor: predict(by, h)}  # type: ignore[misc]
             models |= {name: fitted_by(project, task, parts) for name, fitted_by in task.baselines.items()}
-            around.append(intervals.ask(fitted.predictor, held))
+            unseen.append(intervals.ask(fitted.predictor, held))
             judges = [h for h in held if task.tells(h)]
             for question, of in task.questions.items():
                 about, truths, answered = put(project, task, judges, models, of)
@@ -73,7 +73,7 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
     headline = task.measures[0]
     found = {q: {n: tally(headline, asked[q][0], answers[q, n], asked[q][1]) for n in names} for q in task.questions}
     report = _report(project, task, count, found, seconds, len(machines(histories)))
-    return report | ({"intervals": intervals.crosswise(task, around)} if task.reaches else {})
+    return report | ({"intervals": intervals.crosswise(task, unseen)} if task.reaches else {})
 
 
 def put(
@@ -134,6 +134,6 @@ def render_cv(report: dict[str, Any]) -> str:
             render(["against the model", "baseline", "behind by", "95 % interval"], gaps),
             "",
             *(f"{question}: {of['verdict']}" for question, of in questions.items()),
-            *(intervals.sentence(found) for found in report.get("intervals", [])),
+            *around(report.get("intervals", [])),
         ]
     )

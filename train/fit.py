@@ -207,7 +207,7 @@ class School:
         losses = []
         for batch in epoch(self.lessons, at.rng, self.spec.batch_size, self.spec.mid_life, self.course.longest):
             at.optimizer.zero_grad()
-            loss = self.task.loss(at.family(batch.x), batch)
+            loss = self.task.loss(batch.through(at.family), batch)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(at.family.parameters(), self.course.clip)
             at.optimizer.step()
@@ -259,7 +259,7 @@ class Exam:
         """The task's error that stops the fitting, in its unit."""
         family.eval()
         with torch.no_grad():
-            return self.task.exam((family(batch.x), batch, asked) for batch, asked in self.batches)
+            return self.task.exam((batch.through(family), batch, asked) for batch, asked in self.batches)
 
 
 @contextmanager

@@ -165,7 +165,7 @@ def _rebuilt(project: Project, state: dict[str, Any]) -> Predictor:
     family = build_family(project, len(project.channels), task.width)
     family.fold()
     predictor = Predictor(project, scaler, family, task)
-    predictor.load_state_dict(state)
+    predictor.load_state_dict({f"{prefix}pace": torch.ones(1), **state})  # runs of old know no pace, nor need it
     return predictor.eval()
 
 

@@ -20,10 +20,14 @@ from train.prune import importance, keep, mask, narrow, narrowed, width_of, widt
 
 CHANNELS = 5
 AMOUNTS = (0.1, 0.5, 0.8)
-DEEP: dict[str, dict[str, Any]] = {"gru": {"layers": 3}, "tcn": {"levels": 3}}
-"""Options that stack a family's blocks; a family that is not here is tried with its defaults alone."""
+STACKED = ("layers", "levels")
+"""Options that stack a family's blocks."""
 
-SHAPES = [(name, options) for name in FAMILIES if FAMILIES[name].width for options in ({}, DEEP.get(name, {}))]
+PRUNABLE = [name for name in FAMILIES if FAMILIES[name](1, 1, FAMILIES[name].Options()).units()]
+SHAPES: list[tuple[str, dict[str, Any]]] = [
+    *((name, {}) for name in PRUNABLE),
+    *((name, {key: 3}) for name in PRUNABLE for key in STACKED if hasattr(FAMILIES[name].Options, key)),
+]
 
 
 def project(family: str, **options: Any) -> Project:
@@ -126,7 +130,7 @@ def test_silent_units_do_not_matter_and_others_do(shape: Project) -> None:
 
 
 def test_a_family_that_cannot_be_pruned_says_so_and_which_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FAMILIES["tcn"], "width", None)
+    monkeypatch.setattr(FAMILIES["tcn"], "units", lambda family: ())
     with pytest.raises(ProjectError, match="model family `tcn` cannot be pruned; of those that can there are gru"):
         width_of(project("tcn"))
 

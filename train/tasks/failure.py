@@ -15,7 +15,7 @@ from torch import Tensor
 from edge.errors import DataError, ProjectError
 from edge.spec import Project
 from train.baselines import constant
-from train.data.history import History, inputs, machines
+from train.data.history import History, machines
 from train.logistic import life_logistic, logistic
 from train.picture import levels, lives, precision_over_recall, two_panels
 from train.tasks.alarms import Flags, failures_warned, false_alarms, lead, standing
@@ -160,9 +160,9 @@ class Failure(Task):
         with torch.no_grad():
             for history in validation:
                 label = self.labels(history)
-                x = torch.from_numpy(inputs(history, predictor.scaler.fill))[None]
+                rows = torch.from_numpy(predictor.rows(history))[None]
                 known = label.weight[:, 0] > 0
-                raws.append(predictor.family(predictor.scaler(x))[0, :, 0].numpy()[known])
+                raws.append(predictor.through(*predictor.parts(rows))[1][0, :, 0].numpy()[known])
                 labels.append(label.value[known, 0] > 0)
         raw, wanted = np.concatenate(raws), np.concatenate(labels)
         if wanted.all() or not wanted.any():
