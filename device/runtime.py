@@ -13,7 +13,7 @@ from device.snapshot import Snapshot, pack, unpack
 from edge.bundle import Bundle
 from edge.clean import clean, limits_of, present
 from edge.decide import AlarmState, decide
-from edge.intervals import ends, keys
+from edge.intervals import around, keys
 
 
 @dataclass(slots=True)
@@ -40,8 +40,8 @@ class Runtime:
         self.values_held = 0
         """Values, over all machines, that were missing or implausible and replaced by the last good one."""
         self._outputs = tuple(output.name for output in manifest.outputs)
-        around = {interval.output: interval for interval in manifest.intervals}
-        self._around = tuple((name, around.get(name), *keys(name)) for name in self._outputs) if around else ()
+        tables = {interval.output: around(interval) for interval in manifest.intervals}
+        self._around = tuple((name, tables.get(name), *keys(name)) for name in self._outputs) if tables else ()
         self._fill = array("f", [channel.fill for channel in manifest.channels])
         self._limits = limits_of([channel.name for channel in manifest.channels], manifest.project.signals)
         self._takes = manifest.takes
@@ -92,10 +92,10 @@ class Runtime:
         if not self._around:
             return {name: float(f"{value:.7g}") for name, value in zip(self._outputs, y, strict=True)}
         named = {}
-        for (name, interval, below, above), value in zip(self._around, y, strict=True):
+        for (name, ends, below, above), value in zip(self._around, y, strict=True):
             named[name] = float(f"{value:.7g}")
-            if interval is not None:
-                low, high = ends(interval, value, seen)
+            if ends is not None:
+                low, high = ends(value, seen)
                 named[below], named[above] = float(f"{low:.7g}"), float(f"{high:.7g}")
         return named
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -48,26 +49,43 @@ def ends(interval: Interval, value: float, seen: int) -> tuple[float, float]:
 
     Continuous in `value`, and never falling where it rises.
     """
-    stages = interval.stages
-    stage = stages[0]
-    for later in stages[1:]:
-        if seen < later.since:
-            break
-        stage = later
+    return around(interval)(value, seen)
+
+
+def around(interval: Interval) -> Callable[[float, int], tuple[float, float]]:
+    """`ends` of one table, made ready to be asked at every reading."""
+    begins = [stage.since for stage in interval.stages[1:]]
+    tables = [(stage.at, _lines(stage)) for stage in interval.stages]
+    lowest = -math.inf if interval.low is None else interval.low
+    highest = math.inf if interval.high is None else interval.high
+
+    def of(value: float, seen: int) -> tuple[float, float]:
+        at, lines = tables[bisect_right(begins, seen)]
+        start, below, falls, above, rises = lines[bisect_right(at, value)]
+        further = value - start
+        low, high = value - (below + falls * further), value + (above + rises * further)
+        # Comparisons, not min and max: this runs at every reading of every machine.
+        if low < lowest:
+            low = lowest
+        elif low > highest:
+            low = highest
+        if high > highest:
+            high = highest
+        elif high < lowest:
+            high = lowest
+        return low, high
+
+    return of
+
+
+def _lines(stage: Stage) -> list[tuple[float, float, float, float, float]]:
+    """Before the first level, between each two, behind the last: where it starts, reach and slope below, and above."""
     at, below, above = stage.at, stage.below, stage.above
-    i = bisect_right(at, value)
-    if 0 < i < len(at):
-        share = (value - at[i - 1]) / (at[i] - at[i - 1])
-        low = value - (below[i - 1] + share * (below[i] - below[i - 1]))
-        high = value + (above[i - 1] + share * (above[i] - above[i - 1]))
-    else:
-        i = min(i, len(at) - 1)
-        low, high = value - below[i], value + above[i]
-    if interval.low is not None:
-        low, high = max(low, interval.low), max(high, interval.low)
-    if interval.high is not None:
-        low, high = min(low, interval.high), min(high, interval.high)
-    return low, high
+    between = [
+        (p, b, (c - b) / (q - p), d, (e - d) / (q - p))
+        for (p, q), (b, c), (d, e) in zip(pairwise(at), pairwise(below), pairwise(above), strict=True)
+    ]
+    return [(at[0], below[0], 0.0, above[0], 0.0), *between, (at[-1], below[-1], 0.0, above[-1], 0.0)]
 
 
 def problem(interval: Interval) -> str:

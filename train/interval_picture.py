@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.intervals import Interval, ends
+from edge.intervals import Interval, around
 from train.conformal import cut
 from train.data.history import History
 from train.picture import GRID, INK, MODEL, MUTED, key_below, titled
@@ -41,8 +41,9 @@ def draw_intervals(
 
 def _bands(drawing: Any, interval: Interval, told: Sequence[tuple[History, Array, Array]], unit: str) -> None:
     panels = np.atleast_1d(drawing.subplots(len(told), 1, squeeze=True))
+    ends = around(interval)
     for axes, (history, predicted, truth) in zip(panels, told, strict=True):
-        pairs = np.array([ends(interval, float(p), i + 1) for i, p in enumerate(predicted)])
+        pairs = np.array([ends(float(p), i + 1) for i, p in enumerate(predicted)])
         at = np.arange(1, len(pairs) + 1)
         axes.fill_between(at, pairs[:, 0], pairs[:, 1], color=MODEL, alpha=0.18, linewidth=0, label="interval")
         axes.plot(at, predicted, color=MODEL, linewidth=1.3, label="predicted")

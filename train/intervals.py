@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.intervals import Interval, ends
+from edge.intervals import Interval, around
 from edge.spec import Project
 from train.build import build_task
 from train.checkpoint import Checkpoint
@@ -165,9 +165,10 @@ def shortfall(task: Task, parts: Split) -> list[str]:
 
 def held(interval: Interval, asked: Asked) -> tuple[Flags, Floats]:
     """Is the truth of each reading inside [N], and how wide is its interval [N]? In the output's unit."""
-    pairs = np.array(
-        [ends(interval, p, s) for p, s in zip(asked.predicted.tolist(), asked.seen.tolist(), strict=True)]
-    ).reshape(-1, 2)
+    ends = around(interval)
+    pairs = np.array([ends(p, s) for p, s in zip(asked.predicted.tolist(), asked.seen.tolist(), strict=True)]).reshape(
+        -1, 2
+    )
     truth = cut(asked.truth, interval)
     # A device says seven digits, and float32 computed them: an end is not missed by less.
     slack = 1e-6 * np.maximum(np.abs(pairs).max(1, initial=0.0), np.abs(truth))
