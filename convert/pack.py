@@ -153,6 +153,7 @@ def _draft(run: Run, step: StepModule, executables: Sequence[Executable], refere
         certificate=certificate,
         files=(),
         healthy=healthy(run),
+        intervals=run.intervals,
     )
 
 

@@ -67,7 +67,7 @@ class NLinear(Family):
         past = self.options.window - 1
         return torch.zeros(batch, self.inputs, past), torch.zeros(batch, past)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *more: Tensor) -> Tensor:
         """x [B, T, C] -> [B, T, O]."""
         taps, steps = self.window.weight.unsqueeze(1), x.shape[1]
         # Each channel of each row is a signal of its own; the reading before the first is the last of the padding.

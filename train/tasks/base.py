@@ -45,6 +45,33 @@ class TaskOptions:
 
 
 @dataclass(frozen=True)
+class IntervalOptions(TaskOptions):
+    """For tasks whose outputs can have an interval. `interval`: which share of the truth it shall hold; 0 for none.
+
+    Raises ProjectError for a share that is none.
+    """
+
+    interval: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.interval < 1:
+            raise ProjectError(f"`task.interval` must be from 0 to below 1, such as 0.9, not {self.interval:g}")
+
+
+@dataclass(frozen=True)
+class Reach:
+    """An output that gets an interval which holds the truth of a share `share` of readings.
+
+    Truth and interval are cut to `low` … `high`, both None where the output has no range.
+    """
+
+    output: str
+    share: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class Labels:
     """What a life teaches. `value` [T, L] in the task's units; `weight` [T, L], 0 where nothing is known; `censored`
     [T] is true where the value is only a bound (the record ended before the failure).
@@ -102,6 +129,11 @@ class Task(ABC):
     def width(self) -> int:
         """Raw outputs R of the family."""
         return len(self.outputs)
+
+    @property
+    def reaches(self) -> tuple[Reach, ...]:
+        """The outputs that get an interval: none, unless the task can tell and the project asks."""
+        return ()
 
     @property
     def exam_unit(self) -> str:
