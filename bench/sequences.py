@@ -61,11 +61,11 @@ class Row:
 
 
 PAPER = [
-    Row("adding", "gru", 200, bar=1e-3),
-    Row("adding", "tcn", 200, bar=1e-3),
     Row("jsb", "tcn", bar=8.4),
     Row("jsb", "gru", bar=8.7),
     Row("jsb", "lstm", bar=8.7),
+    Row("adding", "gru", 200, bar=1e-3),
+    Row("adding", "tcn", 200, bar=1e-3),
     Row("copy", "tcn", 500, bar=1e-3),
     Row("jsb", "rnn"),
     Row("adding", "lstm", 200),
