@@ -12,6 +12,8 @@ EXTRA_OF = {
     "sklearn": "train",
     "scipy": "train",
     "matplotlib": "train",
+    "statsmodels": "rank",
+    "hmmlearn": "rank",
     "pyarrow": "parquet",
     "rich": "demo",
     "onnx": "convert",
