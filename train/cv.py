@@ -38,6 +38,8 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
     check_model(project)
     task = build_task(project)
     histories = told(project)
+    project = task.study(project, histories)
+    task = build_task(project)
     task.meet(Scaler.fit(task.taught(histories), project))  # one for all folds, which answer the same questions
     names = [project.model.family, *task.baselines]
     asked: dict[str, tuple[list[History], list[Array]]] = {q: ([], []) for q in task.questions}
