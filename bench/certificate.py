@@ -21,7 +21,7 @@ from convert.pack import convert
 from convert.streams import forward
 from device.choose import backend_for
 from device.profile import profile
-from device.stream import outputs, rows
+from device.stream import outputs
 from edge.bundle import Bundle
 from edge.errors import CheckFailed
 from edge.manifest import Row
@@ -116,8 +116,7 @@ def _bars(name: str, table: tuple[Row, ...], wide: bool) -> Iterator[Bar]:
 
 def _growths(name: str, run: Run, bundle: Bundle) -> Iterator[Bar]:
     """How much the error of the static files grows from the second to the last period of a long stream."""
-    x = bundle.tensor(next(s for s in bundle.manifest.golden if s.name == "drift"), "x")
-    readings = list(rows(x, len(bundle.manifest.channels)))
+    readings = bundle.readings(next(s for s in bundle.manifest.golden if s.name == "drift"))
     period = len(readings)
     truth = forward(run.predictor, np.resize(np.array(readings, np.float32), (LONG, len(readings[0]))))
     for executable in bundle.manifest.executables:

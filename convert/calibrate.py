@@ -5,7 +5,7 @@ Averages over single readings clip what happens rarely, and what happens rarely 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +15,16 @@ Range = tuple[float, float]
 """Smallest and largest value."""
 
 Observe = Callable[[Sequence[Array]], tuple[list[Array], dict[str, Array]]]
-"""One step of a float file: (x [1, C], *states) -> next states, and the values of the tensors that are watched."""
+"""One step of a float file: (*reading, *states) -> next states, and the values of the tensors that are watched."""
 
 
-def ranges(observe: Observe, initial: Sequence[Array], lives: Sequence[Array]) -> dict[str, Range]:
-    """Tensor -> its range over `lives` [T, C], each from the `initial` state on; zero is always inside."""
+def ranges(observe: Observe, initial: Sequence[Array], lives: Iterable[Iterable[Sequence[Array]]]) -> dict[str, Range]:
+    """Tensor -> its range over the readings of `lives`, each from the `initial` state on; zero is always inside."""
     found: dict[str, Range] = {}
     for life in lives:
         state = list(initial)
-        for row in life:
-            state, seen = observe([row[None], *state])
+        for reading in life:
+            state, seen = observe([*reading, *state])
             for name, values in seen.items():
                 low, high = found.get(name, (0.0, 0.0))
                 found[name] = min(low, float(values.min())), max(high, float(values.max()))

@@ -56,7 +56,8 @@ def certify(
     drifted, drift_share = _columns([recorded[drift.name]], [drift.torch], table, recipe.drift)
     error = reference.task.error(reference.histories, lives)
     change = error - reference.error
-    why = found.why or (f"drift: {drifted.why}" if drifted.why else "")
+    looked = _looked(backend, streams[:-1], recipe.tolerance)
+    why = found.why or (f"drift: {drifted.why}" if drifted.why else "") or looked.why
     whole = reference.task.measures[0].whole
     allowed = recipe.metric * (table[0].span if whole is None else whole)
     if not why and not change <= allowed:
@@ -81,6 +82,23 @@ def _run(backend: Backend, x: Array, steps: int, keep: int) -> Array:
     readings = list(rows(array("f", x.tobytes()), x.shape[1]))
     flat = outputs(backend, readings, steps, keep)
     return np.array(flat, dtype=np.float32).reshape(keep, -1)
+
+
+def _looked(backend: Backend, streams: Sequence[Stream], tolerance: float) -> Agreement:
+    """Each extra output against the torch step's, within a share of the largest value it takes."""
+    said, ends = backend.bundle.manifest.extras, np.cumsum([e.size for e in backend.bundle.manifest.extras])
+    for stream in streams if said else ():
+        state, got = backend.new_state(), []
+        for reading in rows(array("f", stream.x.tobytes()), stream.x.shape[1]):
+            one = backend.look(reading, state) or [array("f", [np.nan] * e.size) for e in said]
+            got.append(np.concatenate(one))
+            backend.step(reading, state)
+        for extra, end in zip(said, ends, strict=True):
+            a, b = (np.asarray(t)[:, end - extra.size : end] for t in (got, stream.extras))
+            found = agree(a.ravel().tolist(), b.ravel().tolist(), tolerance * max(float(abs(b).max()), 1.0))
+            if not found.ok:
+                return Agreement(False, found.worst, f"`{extra.name}` {found.why}")
+    return Agreement(True, 0.0)
 
 
 def _columns(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from convert.certify import Reference, certify
+from convert.healthy import healthy
 from convert.step import StepModule
 from convert.streams import DRIFT_STEPS, Array, Stream, forward, golden
 from convert.targets import TARGETS
@@ -23,7 +24,7 @@ from edge.recipes import RECIPES
 from edge.registry import suggest
 from edge.spec import Signal
 from edge.talk import progress
-from train.data.history import inputs
+from train.models.base import Family
 from train.run import Run
 
 NARROWEST = 1e-3
@@ -36,12 +37,25 @@ def convert(run: Run, path: Path, targets: Sequence[str] = (), recipes: Sequence
     Raises CheckFailed, with the certificate, where a file is outside its tolerance: nothing is written then. A file
     that a target declines to make appears in the certificate with the reason. Raises ProjectError for an unknown name.
     """
+    manifest, members = prove(run, path, targets, recipes)
+    if failures(manifest.certificate):
+        found = manifest.certificate
+        raise CheckFailed(
+            f"`{path}` was not written, a file is outside its tolerance:\n{render(found)}{_way_out(found)}"
+        )
+    return write_bundle(path, manifest, members)
+
+
+def prove(
+    run: Run, path: Path, targets: Sequence[str] = (), recipes: Sequence[str] = ()
+) -> tuple[Manifest, dict[str, bytes]]:
+    """What `convert` would write to `path`, with the certificate as it is: a file may be outside its tolerance."""
     unknown = next((r for r in recipes if r not in RECIPES), None)
     if unknown is not None:
         raise ProjectError(f"unknown recipe `{unknown}`{suggest(unknown, list(RECIPES))}")
     wanted = [(t, r) for t in (targets or list(TARGETS)) for r in (recipes or list(RECIPES))]
     step = StepModule(run.predictor)
-    seen = [inputs(history, run.predictor.scaler.fill) for history in run.calibration]
+    seen = [run.predictor.rows(history) for history in run.calibration]
     with progress("converting", 2 * len(wanted)) as advance:
         executables: list[Executable] = []
         members: dict[str, bytes] = {}
@@ -49,6 +63,7 @@ def convert(run: Run, path: Path, targets: Sequence[str] = (), recipes: Sequence
         made = {name: TARGETS[name](step, seen) for name in dict.fromkeys(t for t, _ in wanted)}
         for name, recipe in wanted:
             try:
+                _check_declined(run.predictor.family, name, recipe)
                 emitted = made[name].emit(recipe)
             except Declined as why:
                 rows.append(Row(name, recipe, ok=True, declined=str(why)))
@@ -73,12 +88,15 @@ def convert(run: Run, path: Path, targets: Sequence[str] = (), recipes: Sequence
             advance(1, f"proving {executable.key}")
     rows.sort(key=lambda row: (row.target, list(RECIPES).index(row.recipe)))
     certificate = replace(draft.certificate, rows=tuple(rows))
-    if failures(certificate):
-        raise CheckFailed(
-            f"`{path}` was not written, a file is outside its tolerance:\n{render(certificate)}{_way_out(certificate)}"
-        )
-    members[GOLDEN], table = _golden(streams, recorded)
-    return write_bundle(path, replace(draft, golden=table, certificate=certificate), members)
+    members[GOLDEN], table = _golden(step, streams, recorded)
+    return replace(draft, golden=table, certificate=certificate), members
+
+
+def _check_declined(family: Family, target: str, recipe: str) -> None:
+    """Raises Declined where the family says that there is no such file."""
+    why = family.declines.get(f"{target}/{recipe}", family.declines.get(recipe))
+    if why is not None:
+        raise Declined(why)
 
 
 def _way_out(certificate: Certificate) -> str:
@@ -92,7 +110,7 @@ def _way_out(certificate: Certificate) -> str:
 def _reference(run: Run) -> Reference:
     if not run.heldout:
         raise DataError("this run holds no held-out life to prove its files on; train with train.test_share above 0")
-    x = [inputs(history, run.predictor.scaler.fill) for history in run.heldout]
+    x = [run.predictor.rows(history) for history in run.heldout]
     return Reference(run.predictor.task, run.heldout, x, [forward(run.predictor, one) for one in x])
 
 
@@ -126,22 +144,29 @@ def _draft(run: Run, step: StepModule, executables: Sequence[Executable], refere
         table=table_of(project),
         memory=predictor.memory,
         channels=channels,
+        takes=predictor.takes,
         outputs=outputs,
+        extras=predictor.extras,
         states=step.states(),
         executables=tuple(executables),
         golden=(),
         certificate=certificate,
         files=(),
+        healthy=healthy(run),
+        intervals=run.intervals,
     )
 
 
-def _golden(streams: Sequence[Stream], recorded: dict[str, dict[str, Array]]) -> tuple[bytes, tuple[Golden, ...]]:
+def _golden(
+    step: StepModule, streams: Sequence[Stream], recorded: dict[str, dict[str, Array]]
+) -> tuple[bytes, tuple[Golden, ...]]:
     """golden.bin (little-endian float32, one tensor after the other) and the table that says what is where."""
     content = bytearray()
     table = []
     for stream in streams:
         tensors = {}
-        for name, values in {"x": stream.x, "torch": stream.torch, **recorded[stream.name]}.items():
+        given = dict(zip(step.given, step.parts(stream.x), strict=True))
+        for name, values in {**given, "torch": stream.torch, **recorded[stream.name]}.items():
             tensors[name] = Slice(len(content), tuple(values.shape))
             content += np.ascontiguousarray(values, dtype="<f4").tobytes()
         table.append(Golden(stream.name, stream.steps, tensors))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from train.predictor import Predictor
 
@@ -21,19 +22,38 @@ DRIFT_KEPT = 1_000
 
 @dataclass(frozen=True)
 class Stream:
-    """`x` [T, C] fed cyclically for `steps` readings; `torch` [N, O]: what the parallel forward says of the last N."""
+    """`x` [T, W], rows of the predictor's, fed cyclically for `steps` readings.
+
+    `torch` [N, O]: what the parallel forward says of the last N. `extras` [T, E]: what else the torch step says of each
+    reading in the first round, one behind the other; no column where it says nothing else.
+    """
 
     name: str
     x: Array
     steps: int
     torch: Array
+    extras: Array
 
 
 def forward(predictor: Predictor, x: Array) -> Array:
-    """The parallel forward over one life: [T, C] -> [T, O]."""
+    """The parallel forward over one life: [T, W] -> [T, O]."""
     with torch.inference_mode():
-        y: Array = predictor(torch.from_numpy(x).unsqueeze(0)).squeeze(0).numpy()
+        y: Array = predictor(*predictor.parts(torch.from_numpy(x)[None])).squeeze(0).numpy()
     return y
+
+
+def extras(predictor: Predictor, x: Array) -> Array:
+    """What the torch step says beside its predictions over one life: [T, W] -> [T, E]."""
+    said: list[Tensor] = []
+    count = len(predictor.extras)
+    if count:
+        state = predictor.init_state(1)
+        with torch.inference_mode():
+            for row in torch.from_numpy(x):
+                _, *rest = predictor.step(*predictor.parts(row[None]), *state)
+                said.append(torch.cat([extra.flatten() for extra in rest[:count]]))
+                state = tuple(rest[count:])
+    return torch.stack(said).numpy() if said else np.empty((len(x), 0), np.float32)
 
 
 def golden(predictor: Predictor, lives: Sequence[tuple[str, Array]]) -> list[Stream]:
@@ -42,8 +62,9 @@ def golden(predictor: Predictor, lives: Sequence[tuple[str, Array]]) -> list[Str
     chosen = [by_length[i] for i in sorted({0, len(by_length) // 2, len(by_length) - 1})]
     most = max(GOLDEN_STEPS, 3 * (predictor.memory or 0))
     cut = [(name, np.ascontiguousarray(x[-most:])) for name, x in chosen]
-    streams = [Stream(name, x, len(x), forward(predictor, x)) for name, x in cut]
+    streams = [Stream(name, x, len(x), forward(predictor, x), extras(predictor, x)) for name, x in cut]
     period = np.concatenate([x for _, x in cut])
     steps = max(DRIFT_STEPS, DRIFT_KEPT + len(period))
     endless = np.resize(period, (steps, period.shape[1]))  # repeats the rows in order
-    return [*streams, Stream("drift", period, steps, forward(predictor, endless)[-DRIFT_KEPT:])]
+    last = forward(predictor, endless)[-DRIFT_KEPT:]
+    return [*streams, Stream("drift", period, steps, last, np.concatenate([s.extras for s in streams]))]

@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> None:
     bundle = Bundle.open(Path(path))
     started = time.perf_counter()
     backend = open_backend(bundle, name, recipe)
-    backend.step(array("f", [channel.fill for channel in bundle.manifest.channels]), backend.new_state())
+    backend.step(array("f", bundle.manifest.mean_reading()), backend.new_state())
     load_ms = (time.perf_counter() - started) * 1000
     json.dump({"load_ms": round(load_ms, 1), "resident_mb": resident_mb()}, sys.stdout)
 

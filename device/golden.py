@@ -6,7 +6,7 @@ from array import array
 from dataclasses import dataclass
 
 from device.backends.base import Backend
-from device.stream import outputs, rows
+from device.stream import outputs
 from edge.agree import Agreement, agree
 from edge.errors import BundleError
 from edge.manifest import Golden
@@ -75,7 +75,7 @@ def _compare(backend: Backend, stream: Golden, recipe: Recipe) -> tuple[Agreemen
     """Against the file's own recorded outputs, and against torch."""
     bundle, key = backend.bundle, backend.executable.key
     keep = stream.tensors[key].shape[0]
-    readings = rows(bundle.tensor(stream, "x"), len(bundle.manifest.channels))
+    readings = bundle.readings(stream)
     got = outputs(backend, readings, stream.steps, keep)
     # What was certified within `drift` of torch there may differ by `replay` more here.
     allowed = recipe.drift if stream.steps > stream.tensors["x"].shape[0] else recipe.tolerance
@@ -100,7 +100,7 @@ def _columns(backend: Backend, got: array[float], want: array[float], share: flo
 def _hand_over(backend: Backend, stream: Golden) -> Agreement:
     """A state that was dumped and loaded must go on exactly as the one it was dumped from."""
     manifest = backend.bundle.manifest
-    readings = list(rows(backend.bundle.tensor(stream, "x"), len(manifest.channels)))
+    readings = backend.bundle.readings(stream)
     middle = len(readings) // 2
     state = backend.new_state()
     for reading in readings[:middle]:

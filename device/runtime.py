@@ -11,8 +11,9 @@ from device.backends.base import Backend
 from device.prediction import Prediction, Reason, Rejected
 from device.snapshot import Snapshot, pack, unpack
 from edge.bundle import Bundle
-from edge.clean import clean, limits_of
+from edge.clean import clean, limits_of, present
 from edge.decide import AlarmState, decide
+from edge.intervals import around, keys
 
 
 @dataclass(slots=True)
@@ -39,8 +40,11 @@ class Runtime:
         self.values_held = 0
         """Values, over all machines, that were missing or implausible and replaced by the last good one."""
         self._outputs = tuple(output.name for output in manifest.outputs)
+        tables = {interval.output: around(interval) for interval in manifest.intervals}
+        self._around = tuple((name, tables.get(name), *keys(name)) for name in self._outputs) if tables else ()
         self._fill = array("f", [channel.fill for channel in manifest.channels])
         self._limits = limits_of([channel.name for channel in manifest.channels], manifest.project.signals)
+        self._takes = manifest.takes
         self._timing = manifest.project.timing
         self._alarm = manifest.project.alarm
 
@@ -64,6 +68,8 @@ class Runtime:
         replaced = clean(taken, held, self._limits)
         if replaced == len(taken):
             return Rejected(Reason.NO_VALUE, "no channel has a plausible value")
+        if self._takes:
+            taken += self._more(values, 0.0 if gap is None or again else gap)
         y = self.backend.step(array("f", taken), base.state)
         if y is None:
             return Rejected(Reason.NOT_FINITE, "the model's answer is not finite")
@@ -77,9 +83,21 @@ class Runtime:
             self.machines[machine] = one
         warm = one.readings >= self._timing.warm_up_readings
         alarm = decide(one.alarm, y[0], self._alarm) if warm else one.alarm.raised
-        outputs = {name: float(f"{value:.7g}") for name, value in zip(self._outputs, y, strict=True)}
+        outputs = self._named(y, one.readings)
         rounded = None if gap is None else round(gap, 6)
         return Prediction(ts, machine, one.seq, outputs, alarm, warm, rounded, self.model)
+
+    def _named(self, y: Sequence[float], seen: int) -> dict[str, float]:
+        """Outputs by name, each with the ends of its interval behind it, where it has one; seven digits."""
+        if not self._around:
+            return {name: float(f"{value:.7g}") for name, value in zip(self._outputs, y, strict=True)}
+        named = {}
+        for (name, ends, below, above), value in zip(self._around, y, strict=True):
+            named[name] = float(f"{value:.7g}")
+            if ends is not None:
+                low, high = ends(value, seen)
+                named[below], named[above] = float(f"{low:.7g}"), float(f"{high:.7g}")
+        return named
 
     def reset(self, machine: str) -> bool:
         """The machine was repaired: forget all but its `seq`. False where the machine is not known.
@@ -106,6 +124,13 @@ class Runtime:
         held, *tensors = saved.tensors
         state, alarm = self.backend.load_state(tensors), AlarmState(saved.raised, saved.streak)
         self.machines[machine] = Machine(state, held, saved.ts, saved.seq, saved.readings, alarm)
+
+    def _more(self, values: Sequence[float], gap: float) -> list[float]:
+        """What the model takes behind the channels; `gap` seconds since the reading before."""
+        parts = {"dt": [gap]}
+        if "mask" in self._takes:
+            parts["mask"] = present(values, self._limits)
+        return [value for name in self._takes for value in parts[name]]
 
     def _new(self) -> Machine:
         return Machine(self.backend.new_state(), self._fill[:])

@@ -13,7 +13,8 @@ from pathlib import Path
 from edge import manifest as manifests
 from edge.atomic import writing
 from edge.errors import BundleError
-from edge.manifest import Executable, File, Golden, Manifest
+from edge.intervals import keys, problem
+from edge.manifest import TAKES, Executable, File, Golden, Manifest
 
 MANIFEST = "manifest.json"
 GOLDEN = "golden.bin"
@@ -73,6 +74,18 @@ class Bundle:
         """The bytes of one exported model."""
         return self._members[executable.path]
 
+    def readings(self, stream: Golden) -> list[array[float]]:
+        """The readings of a golden stream, each flat as a backend takes it."""
+        widths = self.manifest.reading
+        parts = [(self.tensor(stream, name), width) for name, width in widths.items()]
+        found = []
+        for t in range(stream.tensors["x"].shape[0]):
+            row = array("f")
+            for values, width in parts:
+                row += values[t * width : (t + 1) * width]
+            found.append(row)
+        return found
+
     def tensor(self, stream: Golden, name: str) -> array[float]:
         """A golden tensor, flat."""
         piece = stream.tensors[name]
@@ -87,25 +100,43 @@ class Bundle:
         names = tuple(channel.name for channel in manifest.channels)
         self._need(names == manifest.project.channels, f"its channels {list(names)} are not those of its project")
         self._need(bool(manifest.outputs), "it has no output")
+        known = tuple(name for name in TAKES if name in manifest.takes)
+        self._need(known == manifest.takes, f"its step takes {list(manifest.takes)}, of which {list(known)} is known")
         for output in manifest.outputs:
             self._need(0 < output.span < math.inf, f"the range of `{output.name}` is {output.low} to {output.high}")
+        for row in manifest.healthy:
+            self._need(len(row.values) == len(names), f"a healthy machine shows {len(row.values)} channels in it")
+        self._check_intervals()
         for executable in manifest.executables:
             self._need(executable.path in self._members, f"it does not hold `{executable.path}`")
             inputs, outputs = len(executable.inputs), len(executable.outputs)
-            fits = inputs == outputs == 1 + len(manifest.states)
-            self._need(fits, f"{executable.key} does not name x, y and all {len(manifest.states)} states")
+            states = len(manifest.states)
+            fits = inputs == 1 + len(manifest.takes) + states and outputs == 1 + len(manifest.extras) + states
+            self._need(fits, f"{executable.key} does not name what its step takes and says, and all {states} states")
         for stream in manifest.golden:
             self._check_golden(stream)
 
+    def _check_intervals(self) -> None:
+        names = [output.name for output in self.manifest.outputs]
+        told = [interval.output for interval in self.manifest.intervals]
+        for name, interval in zip(told, self.manifest.intervals, strict=True):
+            fits = name in names and told.count(name) == 1 and not set(keys(name)) & set(names)
+            self._need(fits, f"an interval of `{name}` has no place among its outputs {names}")
+            wrong = problem(interval)
+            self._need(not wrong, f"the table of intervals of `{name}`: {wrong}")
+
     def _check_golden(self, stream: Golden) -> None:
         held = len(self._members.get(GOLDEN, b""))
+        given = self.manifest.reading
         for name, piece in stream.tensors.items():
-            width = len(self.manifest.channels if name == "x" else self.manifest.outputs)
+            width = given.get(name, len(self.manifest.outputs))
             size = 4 * piece.shape[0] * width if len(piece.shape) == 2 and piece.shape[1] == width else 0
             inside = size > 0 and piece.offset >= 0 and piece.offset + size <= held
-            told = name == "x" or piece.shape[0] <= stream.steps
+            whole = piece.shape[0] == stream.tensors.get("x", piece).shape[0]
+            told = whole if name in given else piece.shape[0] <= stream.steps
             self._need(inside and told, f"golden stream `{stream.name}` is wrong about its tensor `{name}`")
-        self._need({"x", "torch"} <= set(stream.tensors), f"golden stream `{stream.name}` lacks x or torch")
+        lacks = {*given, "torch"} - set(stream.tensors)
+        self._need(not lacks, f"golden stream `{stream.name}` lacks {', '.join(sorted(lacks))}")
 
     def _need(self, holds: bool, problem: str) -> None:
         if not holds:
@@ -128,11 +159,19 @@ def _member(zipped: zipfile.ZipFile, names: list[str], file: File, path: Path) -
 def write_bundle(path: Path, manifest: Manifest, members: Mapping[str, bytes]) -> Bundle:
     """Write `members` to `path`, whole or not at all; `files` and `model` of `manifest` are filled in here.
 
-    `model` names whatever decides a prediction: the project, the tables of channels, outputs and states, the files.
+    `model` names whatever decides a prediction: the project, the tables of channels, outputs, states and intervals, the
+    files.
     """
     files = tuple(File(name, manifests.digest(content), len(content)) for name, content in sorted(members.items()))
     executables = {e.path for e in manifest.executables}
-    decisive = [manifest.table, manifest.channels, manifest.outputs, manifest.states]
+    decisive = [
+        manifest.table,
+        manifest.channels,
+        manifest.takes,
+        manifest.outputs,
+        manifest.states,
+        manifest.intervals,
+    ]
     sums = [file.sha256.encode() for file in files if file.path in executables]
     model = manifests.digest(*(manifests.canonical(part) for part in decisive), *sums)[:12]
     manifest = replace(manifest, files=files, model=model)

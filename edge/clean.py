@@ -29,6 +29,11 @@ def clean(values: MutableSequence[float], held: MutableSequence[float], limits: 
     return replaced
 
 
+def present(values: Sequence[float], limits: Sequence[tuple[float, float]]) -> list[float]:
+    """1 for each value that `clean` would take, 0 for each that it would replace."""
+    return [1.0 if low <= value <= high else 0.0 for value, (low, high) in zip(values, limits, strict=True)]
+
+
 LARGEST = 3.4028234e38
 """What a float32 can hold: a model takes no more, so nothing beyond is plausible."""
 

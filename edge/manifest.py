@@ -6,16 +6,39 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from edge.errors import BundleError, ProjectError
+from edge.intervals import Interval
 from edge.spec import Project, flat, parse_project
 from edge.typed import build, plain
 
-SCHEMA = 1
+SCHEMA = 2
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: lambda table: {**table, "schema": 2, "takes": [], "extras": [], "intervals": []},
+}
 """Schema version -> how to make the next version's table of it."""
+
+
+TAKES = ("dt", "mask")
+"""What a step may take behind the channels, in this order: seconds since the machine's reading before (0 at the first),
+and for each channel 1 where it was present, 0 where its last value is held.
+"""
+
+
+@dataclass(frozen=True)
+class Extra:
+    """One output of the step beside `y`, for people to look at: float32, static shape with batch 1 first."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of floats."""
+        return prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -53,10 +76,7 @@ class State:
     @property
     def size(self) -> int:
         """Number of floats."""
-        size = 1
-        for n in self.shape:
-            size *= n
-        return size
+        return prod(self.shape)
 
     def initial(self) -> list[float]:
         """The flat values a machine starts with."""
@@ -65,7 +85,9 @@ class State:
 
 @dataclass(frozen=True)
 class Executable:
-    """One exported model. `inputs`, `outputs` are the file's own names in the graph's order (x, states; y, states)."""
+    """One exported model. `inputs`, `outputs` are the file's own names in the graph's order: x, what the step takes
+    behind it, states; y, extras, states.
+    """
 
     path: str
     target: str
@@ -98,7 +120,8 @@ class Slice:
 
 @dataclass(frozen=True)
 class Golden:
-    """One recorded stream. `x` [T, C] is fed over and over, without a reset, until `steps` readings were taken.
+    """One recorded stream. `x` [T, C], with `dt` [T, 1] and `mask` [T, C] where the step takes them, is fed over and
+    over, without a reset, until `steps` readings were taken.
 
     The other tensors are outputs of the last readings [N, O]: `torch` is the parallel forward's, `target/recipe` that
     file's.
@@ -146,8 +169,20 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Healthy:
+    """What a healthy machine shows at one operating condition: the mean of every channel [C], in the sensors' units.
+    Those of the regime columns say which condition it is.
+    """
+
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """All about a bundle but the weights. `memory` is None where unbounded; `model` names weights and project."""
+    """All about a bundle but the weights. `memory` is None where unbounded; `model` names weights and project;
+    `intervals` are the tables of the outputs that have one. `healthy` decides no prediction: it is what they are
+    explained against, empty where nobody knows.
+    """
 
     schema: int
     model: str
@@ -155,16 +190,31 @@ class Manifest:
     table: dict[str, Any]
     memory: int | None
     channels: tuple[Channel, ...]
+    takes: tuple[str, ...]
     outputs: tuple[Output, ...]
+    extras: tuple[Extra, ...]
     states: tuple[State, ...]
     executables: tuple[Executable, ...]
     golden: tuple[Golden, ...]
     certificate: Certificate
     files: tuple[File, ...]
+    healthy: tuple[Healthy, ...] = ()
+    intervals: tuple[Interval, ...] = ()
     project: Project = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "project", parse_project(self.table))
+
+    @property
+    def reading(self) -> dict[str, int]:
+        """What one reading consists of, in order: `x`, and what the step takes behind it -> how many floats."""
+        widths = {"dt": 1, "mask": len(self.channels)}
+        return {"x": len(self.channels), **{name: widths[name] for name in self.takes}}
+
+    def mean_reading(self) -> list[float]:
+        """A reading like any other, flat: every channel at its mean and present, nothing since the one before."""
+        usual = {"x": [channel.fill for channel in self.channels], "dt": [0.0], "mask": [1.0] * len(self.channels)}
+        return [value for name in self.reading for value in usual[name]]
 
     def executable(self, target: str, recipe: str) -> Executable | None:
         """The exported model of that target and recipe, or None."""

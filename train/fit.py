@@ -209,7 +209,7 @@ class School:
         spec = self.spec
         for batch in epoch(self.lessons, at.rng, spec.batch_size, spec.mid_life, self.course.longest, lead):
             at.optimizer.zero_grad()
-            loss = self.task.loss(at.family(batch.x), batch)
+            loss = self.task.loss(batch.through(at.family), batch)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(at.family.parameters(), self.course.clip)
             at.optimizer.step()
@@ -261,7 +261,7 @@ class Exam:
         """The task's error that stops the fitting, in its unit."""
         family.eval()
         with torch.no_grad():
-            return self.task.exam((family(batch.x), batch, asked) for batch, asked in self.batches)
+            return self.task.exam((batch.through(family), batch, asked) for batch, asked in self.batches)
 
 
 @contextmanager

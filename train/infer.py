@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import nn
 
-from train.data.history import History, inputs
+from train.data.history import History
 from train.predictor import Predictor
 from train.tasks.base import Array
 
@@ -21,16 +22,13 @@ READINGS = 1 << 16
 def predict(predictor: Predictor, histories: Sequence[History]) -> list[Array]:
     """Predictions [T, O] in the task's units for each history, each from the initial state."""
     found: list[Array] = [np.empty((0, len(predictor.task.outputs)), np.float32)] * len(histories)
-    fill = predictor.scaler.fill
     training = predictor.training
     predictor.eval()
     with torch.no_grad():
         for group in grouped([len(h) for h in histories]):
             # Causal models do not see what is padded behind a history.
-            x = torch.zeros(len(group), max(len(histories[i]) for i in group), len(fill))
-            for row, i in enumerate(group):
-                x[row, : len(histories[i])] = torch.from_numpy(inputs(histories[i], fill))
-            y = predictor(x).numpy()
+            x = nn.utils.rnn.pad_sequence([torch.from_numpy(predictor.rows(histories[i])) for i in group], True)
+            y = predictor(*predictor.parts(x)).numpy()
             for row, i in enumerate(group):
                 found[i] = y[row, : len(histories[i])]
     predictor.train(training)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edge.manifest import Extra
 from edge.spec import Project
+from train.data.history import History, beside, inputs
 from train.data.scale import Scaler
 from train.models.base import Family
 from train.tasks.base import Task
+
+Array = NDArray[np.float32]
 
 
 class Predictor(nn.Module):
@@ -26,6 +33,16 @@ class Predictor(nn.Module):
         self.task = task
         task.meet(scaler)
         self.tail = task.tail()
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """What is taken behind the channels: the family's."""
+        return self.family.takes
+
+    @property
+    def extras(self) -> tuple[Extra, ...]:
+        """What a step says beside its predictions: the family's."""
+        return self.family.extras
 
     @property
     def memory(self) -> int | None:
@@ -46,14 +63,34 @@ class Predictor(nn.Module):
         """The state before the first reading, each [batch, …]."""
         return (*self.family.init_state(batch), *self.tail.init_state(batch))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Raw readings [B, T, C] -> predictions [B, T, O] in the task's units."""
-        z = self.scaler(x)
-        return self.tail(z, self.family(z))  # type: ignore[no-any-return]
+    def rows(self, history: History) -> Array:
+        """What is taken of a history, one array [T, W]: channels in the sensors' units, `dt` in s, `mask`."""
+        more = beside(history)
+        return np.concatenate([inputs(history, self.scaler.fill), *(more[name] for name in self.takes)], 1)
 
-    def step(self, x_t: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        """Raw reading [B, C] and the state -> (prediction [B, O] in the task's units, *next state)."""
-        z, inner = self.scaler(x_t), len(self.family.state_names)
-        raw, *following = self.family.step(z, *state[:inner])
-        y, *behind = self.tail.step(z, raw, *state[inner:])
+    def parts(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Rows [..., W] -> what `forward` or `step` takes: x [..., C], `dt` [..., 1], `mask` [..., C]."""
+        channels = len(self.scaler.fill_value)
+        widths = {"dt": 1, "mask": channels}
+        return torch.split(rows, [channels, *(widths[name] for name in self.takes)], -1)
+
+    def through(self, x: Tensor, *more: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw readings [B, T, C] and what the family takes -> scaled readings and the family's raw output [B, T, R]."""
+        z = self.scaler(x)
+        return z, self.family(z, *self._beside(more))
+
+    def forward(self, x: Tensor, *more: Tensor) -> Tensor:
+        """Raw readings [B, T, C] and what the family takes -> predictions [B, T, O] in the task's units."""
+        return self.tail(*self.through(x, *more))  # type: ignore[no-any-return]
+
+    def step(self, x_t: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        """Raw reading [B, C], what the family takes, and the state -> (prediction [B, O] in the task's units, *extras,
+        *next state).
+        """
+        z, taken, inner = self.scaler(x_t), len(self.takes), len(self.takes) + len(self.family.state_names)
+        raw, *following = self.family.step(z, *self._beside(rest[:taken]), *rest[taken:inner])
+        y, *behind = self.tail.step(z, raw, *rest[inner:])
         return (y, *following, *behind)
+
+    def _beside(self, more: Sequence[Tensor]) -> Iterable[Tensor]:
+        return self.scaler.beside(**dict(zip(self.takes, more, strict=True))).values()

@@ -102,8 +102,8 @@ def check_prunable(project: Project) -> list[int]:
 def width_of(project: Project) -> int:
     """Units a group of the project's model has. Raises ProjectError where its family cannot be pruned."""
     family = build_family(project, 1, 1)
-    if family.width is None or not family.units():
-        known = [name for name in FAMILIES if FAMILIES[name].width]
+    if not family.units():
+        known = [name for name in FAMILIES if FAMILIES[name](1, 1, FAMILIES[name].Options()).units()]
         raise ProjectError(
             f"model family `{project.model.family}` cannot be pruned; of those that can there are {', '.join(known)}"
         )
@@ -144,7 +144,7 @@ def importance(
     for i in rng.permutation(len(lessons))[:ASKED]:
         batch = pad([cut(lessons[i], 0, longest)])
         probe.zero_grad()
-        task.loss(probe(batch.x), batch).backward()  # type: ignore[no-untyped-call]
+        task.loss(batch.through(probe), batch).backward()  # type: ignore[no-untyped-call]
         for total, group in zip(found, groups, strict=True):
             total += torch.stack([_felt(probe, place) for place in group.reads]).sum(0).square()
     return found

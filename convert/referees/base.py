@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from convert.targets.base import Emitted
 from device.backends.base import Backend, State
 from device.choose import backend_for
-from device.stream import rows
 from edge.bundle import Bundle
 from edge.errors import BundleError
 from edge.manifest import Executable, Output
@@ -98,7 +97,7 @@ def _verdicts(ours: Backend, theirs: Backend) -> Iterator[Verdict]:
     worst, low, high = (np.zeros(sum(sizes)) for _ in range(3))
     steps = 0
     for stream in bundle.manifest.golden:
-        readings = cycle(list(rows(bundle.tensor(stream, "x"), len(bundle.manifest.channels))))
+        readings = cycle(bundle.readings(stream))
         here, there = ours.new_state(), theirs.new_state()
         for reading in islice(readings, stream.steps):
             one, two = _taken(ours, reading, here), _taken(theirs, reading, there)

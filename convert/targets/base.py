@@ -32,7 +32,7 @@ class Target(ABC):
     suffix: ClassVar[str]
 
     def __init__(self, step: StepModule, lives: Sequence[Array] = ()) -> None:
-        """`lives` [T, C] each, in the sensors' units and of the training side: what calibrated recipes look at."""
+        """`lives` [T, W] each, rows of the predictor's and of the training side: what calibrated recipes look at."""
         self.step = step
         self.lives = lives
 
@@ -57,16 +57,23 @@ class Target(ABC):
             raise DataError(
                 "the run holds no life to calibrate on; train again, or leave static-int8 out with --recipe"
             )
-        initial = [tensor.numpy() for tensor in self.step.example[1:]]
+        initial = [tensor.numpy() for tensor in self.step.initial]
+        lives = ((self.step.parts(row[None]) for row in life) for life in self.lives)
         bounds = self.step.predictor.state_bounds
-        found = tied(ranges(observe, initial, self.lives), self.state_of, bounds)
+        found = tied(ranges(observe, initial, lives), self.state_of, bounds)
         return widened(found, {tensor for tensor, state in self.state_of.items() if state in bounds})
 
     @property
     def state_of(self) -> dict[str, str]:
         """The file's tensors that are a state, going in or coming out -> the state."""
-        names = self.step.inputs[1:]
-        return {tensor: name for side in self.names for tensor, name in zip(side[1:], names, strict=True)}
+        return {tensor: name for side in self.states for tensor, name in zip(side, self.step.before, strict=True)}
+
+    @property
+    def states(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The file's own names of the states, going in and coming out."""
+        inputs, outputs = self.names
+        count = len(self.step.before)
+        return inputs[len(inputs) - count :], outputs[len(outputs) - count :]
 
     @abstractmethod
     def wiring(self, content: bytes) -> Wiring:

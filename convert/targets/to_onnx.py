@@ -82,7 +82,7 @@ class OnnxTarget(Target):
         name_of = onnx.TensorProto.DataType.Name
         kinds = {p.name: name_of(p.type.tensor_type.elem_type) for p in (*graph.input, *graph.output)}
         types = {name: FLOAT if kind == "FLOAT" else kind.lower() for name, kind in kinds.items()}
-        states = zip(self.step.inputs[1:], self.step.inputs[1:], self.step.outputs[1:], strict=True)
+        states = zip(self.step.before, self.step.before, self.step.after, strict=True)
         return Wiring(tuple(nodes), numbers, types, tuple(states))
 
     def _static(self) -> bytes:
@@ -110,7 +110,7 @@ class OnnxTarget(Target):
         def observe(feed: Sequence[Array]) -> tuple[list[Array], dict[str, Array]]:
             given = dict(zip(self.step.inputs, feed, strict=True))
             values = {**given, **dict(zip(made, session.run(made, given), strict=True))}
-            return [values[name] for name in self.step.outputs[1:]], {name: values[name] for name in watched}
+            return [values[name] for name in self.step.after], {name: values[name] for name in watched}
 
         return self.observed(observe)
 

@@ -56,7 +56,7 @@ class TfliteTarget(Target):
 
     def wiring(self, content: bytes) -> Wiring:
         """As Target."""
-        return flat.wiring(content, self.step.inputs[1:], *(side[1:] for side in self.names))
+        return flat.wiring(content, self.step.before, *self.states)
 
     def _static(self) -> bytes:
         with quiet("the calibration for TFLite"):
@@ -75,7 +75,7 @@ class TfliteTarget(Target):
         engine.allocate_tensors()
         runner = engine.get_signature_runner()
         places = [runner.get_input_details()[name]["index"] for name in self.names[0]]
-        results = [runner.get_output_details()[name]["index"] for name in self.names[1][1:]]
+        results = [runner.get_output_details()[name]["index"] for name in self.states[1]]
         del runner
 
         def observe(feed: Sequence[Array]) -> tuple[list[Array], dict[str, Array]]:

@@ -38,9 +38,19 @@ class Backend(ABC):
 
     @abstractmethod
     def step(self, reading: array[float], state: State) -> array[float] | None:
-        """Take `reading` [C] (float32, sensors' units), advance `state` in place, return `y` [O].
+        """Take `reading`, advance `state` in place, return `y` [O].
+
+        A reading is one flat float32 buffer: the channels [C] in the sensors' units, then what the manifest's `takes`
+        lists, one behind the other.
 
         None is the status "not finite": reading or result held NaN or infinity; `state` is then what it was before.
+        """
+
+    @abstractmethod
+    def look(self, reading: array[float], state: State) -> list[array[float]] | None:
+        """What taking `reading` would say beside `y`: the manifest's extras, flat; `state` stays as it is.
+
+        None where `step` would say "not finite".
         """
 
     def step_many(self, readings: Sequence[array[float]], states: Sequence[State]) -> list[array[float] | None]:

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from array import array
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
+from itertools import accumulate
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -38,16 +39,22 @@ class BufferedBackend(Backend):
         manifest = bundle.manifest
         self._sizes = [state.size for state in manifest.states]
         self._initial = [array("f", state.initial()) for state in manifest.states]
-        count = 1 + len(self._sizes)
-        inputs, outputs, self._invoke = self._bind(executable.inputs[:count], executable.outputs[:count])
-        self._check_sizes(executable.inputs, inputs, len(manifest.channels))
-        self._check_sizes(executable.outputs, outputs, len(manifest.outputs))
+        inputs, outputs, self._invoke = self._bind(executable.inputs, executable.outputs)
+        given, said = list(manifest.reading.values()), [len(manifest.outputs), *(e.size for e in manifest.extras)]
+        self._check_sizes(executable.inputs, inputs, [*given, *self._sizes])
+        self._check_sizes(executable.outputs, outputs, [*said, *self._sizes])
         self._x, self._y = _view(inputs[0]), _view(outputs[0])
+        self._width = given[0]
+        ends = list(accumulate(given))
+        self._taken = [(_view(i), slice(a, b)) for i, a, b in zip(inputs[1 : len(given)], ends, ends[1:], strict=False)]
         self._y_bytes = self._y.cast("B")
-        self._before, self._after = [_view(i) for i in inputs[1:]], [_view(o) for o in outputs[1:]]
+        self._extras = [_view(o) for o in outputs[1 : len(said)]]
+        self._before = [_view(i) for i in inputs[len(given) :]]
+        after = outputs[len(said) :]
+        self._after = [_view(o) for o in after]
         # The next state is asked too whether it is finite, because a bad one would answer badly for ever.
         self._small = [view for view in self._after if len(view) <= SMALL]
-        self._quiet, self._products = _products([o for o in outputs[1:] if o.size > SMALL])
+        self._quiet, self._products = _products([o for o in after if o.size > SMALL])
 
     @abstractmethod
     def _bind(self, inputs: Sequence[str], outputs: Sequence[str]) -> Bound:
@@ -64,6 +71,10 @@ class BufferedBackend(Backend):
         """As Backend."""
         if not isfinite(sum(reading)):  # float32 values cannot overflow the double they are added up in
             return None
+        if self._taken:
+            for inside, where in self._taken:
+                inside[:] = reading[where]
+            reading = reading[: self._width]
         self._x[:] = reading
         for inside, part in zip(self._before, state, strict=True):
             inside[:] = part
@@ -82,6 +93,11 @@ class BufferedBackend(Backend):
         answer.frombytes(self._y_bytes)
         return answer
 
+    def look(self, reading: array[float], state: State) -> list[array[float]] | None:
+        """As Backend."""
+        aside = [memoryview(array("f", part)) for part in state]
+        return None if self.step(reading, aside) is None else [array("f", view) for view in self._extras]
+
     def dump_state(self, state: State) -> list[array[float]]:
         """As Backend."""
         return [array("f", part.tobytes()) for part in state]
@@ -95,9 +111,8 @@ class BufferedBackend(Backend):
             )
         return [memoryview(array("f", values)) for values in tensors]
 
-    def _check_sizes(self, names: Sequence[str], arrays: Sequence[Floats], first: int) -> None:
-        wanted = [first, *self._sizes]
-        for name, found, size in zip(names, arrays, wanted, strict=False):
+    def _check_sizes(self, names: Sequence[str], arrays: Sequence[Floats], wanted: Sequence[int]) -> None:
+        for name, found, size in zip(names, arrays, wanted, strict=True):
             if found.dtype.name != "float32" or found.size != size:
                 raise BundleError(
                     f"`{self.bundle.path}`: {self.executable.key} has {found.size} {found.dtype.name} values in "

@@ -13,12 +13,6 @@ from train.data.simulate import Fleet, project_text, simulate, write_histories
 from train.models import FAMILIES
 from train.run import Run
 
-SMALL = {
-    "gru": {"hidden": 8},
-    "tcn": {"channels": 8, "levels": 3},
-}
-"""Options that make a family small; a family that is not here is tried with its defaults."""
-
 
 @dataclass(frozen=True)
 class Road:
@@ -40,8 +34,8 @@ def travel(folder: Path, family: str) -> Road:
     write_histories(folder / "history", simulate(Fleet(machines=12, seed=1)))
     project = folder / "pumps.toml"
     project.write_text(project_text(test=None))
-    options = [f"model.{key}={value}" for key, value in SMALL.get(family, {}).items()]
-    settings = ["train.epochs=4", "train.learning_rate=0.02", f"model.family={family}", *options]
+    small = f"model.{FAMILIES[family].width}=8"
+    settings = ["train.epochs=4", "train.learning_rate=0.02", f"model.family={family}", small]
     run = train_run(load_project(project, settings), folder / "run")
     bundle = convert(run, folder / "pumps.edge")
     return Road(family, project, run, folder / "run", bundle, sorted((folder / "history").glob("*.csv")))

@@ -232,7 +232,9 @@ def pack(path: Path, step: TinyStep, files: list[Exported], project: dict[str, A
         table=table,
         memory=None,
         channels=tuple(Channel(c, "", fill) for c, fill in zip(CHANNELS, (10.0, 60.0, 3.0), strict=True)),
+        takes=(),
         outputs=(Output("rul", "cycles", 0.0, SPAN),),
+        extras=(),
         states=tuple(
             State(name, tuple(value.shape), tuple(array("f", value.flatten().tolist())))
             for name, value in zip(("h", "buffer"), step.initial(), strict=True)

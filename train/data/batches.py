@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
-from train.data.history import History, inputs
+from train.data.history import History, beside, inputs
 from train.data.scale import Scaler
 from train.tasks.base import Task
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """One life, scaled: `x` [T, C], `value` and `weight` [T, O], `censored` [T]."""
+    """One life, scaled: `x` [T, C], `value` and `weight` [T, O], `censored` [T]; `more`: what a family may take behind
+    x, by name.
+    """
 
     x: Tensor
     value: Tensor
     weight: Tensor
     censored: Tensor
+    more: Mapping[str, Tensor] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,12 @@ class Batch:
     value: Tensor
     weight: Tensor
     censored: Tensor
+    more: Mapping[str, Tensor] = field(default_factory=dict, kw_only=True)
+
+    def through(self, family: nn.Module) -> Tensor:
+        """The raw output [B, T, R] of a family."""
+        takes: tuple[str, ...] = getattr(family, "takes", ())
+        return family(self.x, *(self.more[name] for name in takes))  # type: ignore[no-any-return]
 
 
 def lessons(histories: Sequence[History], task: Task, scaler: Scaler) -> list[Lesson]:
@@ -40,7 +50,8 @@ def lessons(histories: Sequence[History], task: Task, scaler: Scaler) -> list[Le
     for history in histories:
         labels = task.labels(history)
         x = scaler(torch.from_numpy(inputs(history, scaler.fill)))
-        made.append(Lesson(x, *map(torch.from_numpy, (labels.value, labels.weight, labels.censored))))
+        more = scaler.beside(**{name: torch.from_numpy(values) for name, values in beside(history).items()})
+        made.append(Lesson(x, *map(torch.from_numpy, (labels.value, labels.weight, labels.censored)), more=more))
     return made
 
 
@@ -68,8 +79,11 @@ def epoch(
 
 
 def cut(lesson: Lesson, start: int, stop: int) -> Lesson:
-    """Readings `start` … `stop - 1` of a lesson."""
-    return Lesson(*(t[start:stop] for t in (lesson.x, lesson.value, lesson.weight, lesson.censored)))
+    """Readings `start` … `stop - 1` of a lesson; the first of them has no reading before it."""
+    more = {name: t[start:stop] for name, t in lesson.more.items()}
+    if "dt" in more:
+        more["dt"] = torch.cat([torch.zeros_like(more["dt"][:1]), more["dt"][1:]])
+    return Lesson(*(t[start:stop] for t in (lesson.x, lesson.value, lesson.weight, lesson.censored)), more=more)
 
 
 def _led(lesson: Lesson, first: int, start: int, stop: int) -> Lesson:
@@ -85,4 +99,5 @@ def _led(lesson: Lesson, first: int, start: int, stop: int) -> Lesson:
 def pad(taught: Sequence[Lesson]) -> Batch:
     """Lessons of different lengths as one batch."""
     columns = ([getattr(lesson, name) for lesson in taught] for name in ("x", "value", "weight", "censored"))
-    return Batch(*(torch.nn.utils.rnn.pad_sequence(column, batch_first=True) for column in columns))
+    more = {name: pad_sequence([lesson.more[name] for lesson in taught], True) for name in taught[0].more}
+    return Batch(*(pad_sequence(column, batch_first=True) for column in columns), more=more)

@@ -62,6 +62,11 @@ def machines(histories: Sequence[History]) -> list[str]:
     return list(dict.fromkeys(h.machine for h in histories))
 
 
+def beside(history: History) -> dict[str, NDArray[np.float32]]:
+    """All that a step may take behind the channels, by its name in edge.manifest.TAKES: `dt` [T, 1], `mask` [T, C]."""
+    return {"dt": history.dt[:, None], "mask": history.mask.astype(np.float32)}
+
+
 def inputs(history: History, fill: NDArray[np.float32]) -> NDArray[np.float32]:
     """What a model sees of a history: `x` [T, C] float32 with `fill` [C] where a channel had no good value yet."""
     return np.where(np.isnan(history.x), fill, history.x).astype(np.float32)

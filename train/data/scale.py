@@ -35,7 +35,8 @@ class Scaler(nn.Module):
     for a constant channel) are [C], or [K, C] with K operating regimes. Regimes are the centres `centres` [K, R] of
     k-means over the z-scored regime columns; a reading belongs to each by softmax(-d² / 2σ²), the posterior of an equal
     mixture of spherical Gaussians (Bishop 2006, eq. 9.13), so the change between regimes is smooth. The regime columns
-    themselves keep one scale, or the model would not see the condition. Elementwise products and sums only: int8
+    themselves keep one scale, or the model would not see the condition. `pace` [1] is 1 / the median time between
+    readings in seconds. Elementwise products and sums only: int8
     recipes quantize matrix products, and scaling must stay float.
     """
 
@@ -46,6 +47,7 @@ class Scaler(nn.Module):
     column_mean: Tensor
     column_scale: Tensor
     sharpness: Tensor
+    pace: Tensor
 
     def __init__(self, channels: int, columns: Sequence[int] = (), regimes: int = 0) -> None:
         """An unfitted scaler for C channels whose places `columns` describe K = `regimes` operating conditions."""
@@ -59,6 +61,7 @@ class Scaler(nn.Module):
         self.register_buffer("column_mean", torch.zeros(len(self.columns)))
         self.register_buffer("column_scale", torch.ones(len(self.columns)))
         self.register_buffer("sharpness", torch.ones(1))
+        self.register_buffer("pace", torch.ones(1))
 
     @property
     def fill(self) -> NDArray[np.float32]:
@@ -91,6 +94,7 @@ class Scaler(nn.Module):
             scaler.set(mean=mean_of, scale=scale_of, fill_value=mean)
         else:
             scaler.set(mean=mean, scale=scale, fill_value=mean)
+        scaler.set(pace=[1.0 / np.median(np.concatenate([np.diff(h.ts) for h in histories]))])
         return scaler
 
     @classmethod
@@ -110,6 +114,10 @@ class Scaler(nn.Module):
             return (x - self.mean) * self.scale
         share = self.membership(x).unsqueeze(-1)
         return (x - (share * self.mean).sum(-2)) * (share * self.scale).sum(-2)
+
+    def beside(self, **more: Tensor) -> dict[str, Tensor]:
+        """What a family takes behind x: `dt` in multiples of what is usual, all else as it is."""
+        return {name: values * self.pace if name == "dt" else values for name, values in more.items()}
 
     def membership(self, x: Tensor) -> Tensor:
         """x [..., C] -> how much each regime explains it [..., K], summing to 1."""

@@ -6,6 +6,9 @@ FAMILIES = Registry(
     "model family",
     {
         "gru": "train.models.gru:GRU",
+        "gru_d": "train.models.gru_d:GRUD",
+        "lstm": "train.models.lstm:LSTM",
+        "rnn": "train.models.rnn:RNN",
         "tcn": "train.models.tcn:TCN",
         "nlinear": "train.models.nlinear:NLinear",
     },

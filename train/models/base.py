@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from edge.errors import ProjectError
+from edge.manifest import Extra
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,15 @@ class Family(nn.Module, ABC):
     """
 
     Options: ClassVar[type[FamilyOptions]] = FamilyOptions
-    width: ClassVar[str | None] = None
-    """The key of `[model]` that says how many units each group of `units` has; None where nothing can be pruned."""
+    width: ClassVar[str]
+    """The key of `[model]` that says how wide the network is, and how many units each group of `units` has."""
+    takes: ClassVar[tuple[str, ...]] = ()
+    """What both forms take behind `x`, of edge.manifest.TAKES and in its order: `dt` [..., 1], the time since the
+    reading before as a multiple of what is usual (0 at the first); `mask` [..., C], 1 where a channel is present and 0
+    where `x` repeats its last value.
+    """
+    declines: ClassVar[Mapping[str, str]] = {}
+    """Recipe, or `target/recipe` -> why there is no such file of this family; the certificate shows it."""
 
     def __init__(self, inputs: int, outputs: int, options: Any) -> None:
         """`inputs` C, `outputs` O, `options` an instance of `Options`."""
@@ -77,17 +85,24 @@ class Family(nn.Module, ABC):
         """State -> the largest magnitude it can ever have, where it has one by construction; int8 files rely on it."""
         return {}
 
-    @abstractmethod
-    def forward(self, x: Tensor) -> Tensor:
-        """x [B, T, C] -> [B, T, O], in parallel over time where the family can; starts from `init_state`."""
+    @property
+    def extras(self) -> tuple[Extra, ...]:
+        """What `step` says beside `y`, for people to look at (attention weights, say): named outputs of every file."""
+        return ()
 
     @abstractmethod
-    def step(self, x_t: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        """x_t [B, C] and the state -> (y_t [B, O], *next state)."""
+    def forward(self, x: Tensor, *more: Tensor) -> Tensor:
+        """x [B, T, C] and what the family `takes` -> [B, T, O], in parallel over time where the family can; starts from
+        `init_state`.
+        """
+
+    @abstractmethod
+    def step(self, x_t: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        """x_t [B, C], what the family `takes`, and the state -> (y_t [B, O], *extras, *next state)."""
 
     def units(self) -> tuple[Units, ...]:
-        """The groups of units that pruning cuts down to one new width, wherever they lie. No sum runs past `makes`: an
-        identity that carries units from one place to another joins them into one group.
+        """The groups of units that pruning cuts down to one new width, wherever they lie; none where it cannot. No sum
+        runs past `makes`: an identity that carries units from one place to another joins them into one group.
         """
         return ()
 

@@ -103,7 +103,7 @@ class TCN(Family):
             torch.zeros(batch, w, past) for width, past in self._pasts() for w in (width, self.options.channels)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *more: Tensor) -> Tensor:
         """x [B, T, C] -> [B, T, O]."""
         for block in self.blocks:
             x = block(x)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from edge.errors import DataError, ProjectError
 from edge.spec import Project
-from train.data.history import History, inputs
+from train.data.history import History
 from train.detectors import never, persistence, principal
 from train.picture import rates, records
 from train.tasks.alarms import Flags, failures_warned, false_alarms, lead, raisings, standing
@@ -135,6 +135,10 @@ class Anomaly(Task):
             )
         return [replace(h, anomalous=None, failed=False, left=None) for h in stretches]
 
+    def healthy(self, history: History) -> Flags:
+        """What it learns from: all that is not known to be faulty."""
+        return ~self._faulty(history)
+
     def labels(self, history: History) -> Labels:
         """Nothing but the readings themselves."""
         nothing = np.zeros((len(history), 1), np.float32)
@@ -252,5 +256,4 @@ class Anomaly(Task):
 def _through(predictor: Predictor, history: History) -> tuple[Tensor, Tensor]:
     """Scaled readings [1, T, C] and the family's raw output [1, T, R]."""
     with torch.no_grad():
-        x = predictor.scaler(torch.from_numpy(inputs(history, predictor.scaler.fill))[None])
-        return x, predictor.family(x)
+        return predictor.through(*predictor.parts(torch.from_numpy(predictor.rows(history))[None]))

@@ -45,6 +45,33 @@ class TaskOptions:
 
 
 @dataclass(frozen=True)
+class IntervalOptions(TaskOptions):
+    """For tasks whose outputs can have an interval. `interval`: which share of the truth it shall hold; 0 for none.
+
+    Raises ProjectError for a share that is none.
+    """
+
+    interval: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.interval < 1:
+            raise ProjectError(f"`task.interval` must be from 0 to below 1, such as 0.9, not {self.interval:g}")
+
+
+@dataclass(frozen=True)
+class Reach:
+    """An output that gets an interval which holds the truth of a share `share` of readings.
+
+    Truth and interval are cut to `low` … `high`, both None where the output has no range.
+    """
+
+    output: str
+    share: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class Labels:
     """What a life teaches. `value` [T, L] in the task's units; `weight` [T, L], 0 where nothing is known; `censored`
     [T] is true where the value is only a bound (the record ended before the failure).
@@ -70,7 +97,8 @@ class Task(ABC):
     """What is predicted.
 
     `outputs` is the table of outputs (name, unit), the first of which decides the alarm; `width` how many raw outputs
-    the family has; `measures` what predictions are judged by, the headline first; `baselines` what a model must beat;
+    the family has; `measures` what predictions are judged by, the headline first; `baselines` what a model must beat,
+    `yardsticks` what only `edge rank` puts beside them: they take their time or the extra `rank`;
     `questions` what cross-validation asks; `notes` what a report says about its figures, `silence` what it
     says in place of a verdict where nothing can be decided; `lasting` says whether only
     machines that ran to failure can judge, so that each group of a split needs one.
@@ -79,6 +107,7 @@ class Task(ABC):
     Options: ClassVar[type[TaskOptions]] = TaskOptions
     alarm_keys: ClassVar[tuple[str, ...]]
     baselines: ClassVar[Mapping[str, Baseline]]
+    yardsticks: ClassVar[Mapping[str, Baseline]] = {}
     questions: ClassVar[Mapping[str, Question]] = {
         "seen from the first reading": Question(1, 20, False),
         "seen from mid-life on": Question(5, 4, True),
@@ -100,6 +129,11 @@ class Task(ABC):
     def width(self) -> int:
         """Raw outputs R of the family."""
         return len(self.outputs)
+
+    @property
+    def reaches(self) -> tuple[Reach, ...]:
+        """The outputs that get an interval: none, unless the task can tell and the project asks."""
+        return ()
 
     @property
     def exam_unit(self) -> str:
@@ -143,6 +177,14 @@ class Task(ABC):
     def taught(self, histories: Sequence[History]) -> list[History]:
         """What of these histories may be learnt from."""
         return list(histories)
+
+    def healthy(self, history: History) -> NDArray[np.bool_]:
+        """[T]: which of its readings show a healthy machine, as far as anyone knows: what predictions are explained
+        against. Those nobody marked, where somebody looked; else the first half, being farthest from a failure.
+        """
+        if history.anomalous is not None:
+            return ~history.anomalous
+        return np.arange(len(history)) < (len(history) + 1) // 2
 
     @abstractmethod
     def labels(self, history: History) -> Labels:

@@ -15,7 +15,8 @@ from torch import Tensor
 from edge.errors import DataError, ProjectError
 from edge.spec import Project
 from train.baselines import constant
-from train.data.history import History, inputs, machines
+from train.baselines.health_states import health_states
+from train.data.history import History, machines
 from train.logistic import life_logistic, logistic
 from train.picture import levels, lives, precision_over_recall, two_panels
 from train.tasks.alarms import Flags, failures_warned, false_alarms, lead, standing
@@ -83,6 +84,7 @@ class Failure(Task):
     Options = FailureOptions
     alarm_keys = ("raise_above", "clear_below")
     baselines = {"logistic": logistic, "life logistic": life_logistic, "constant": constant}  # noqa: RUF012
+    yardsticks = {"HMM": health_states}  # noqa: RUF012
     notes = ("logistic regressions learn from those that told when to stop, too, once these have chosen the penalty",)
     options: FailureOptions
 
@@ -160,9 +162,9 @@ class Failure(Task):
         with torch.no_grad():
             for history in validation:
                 label = self.labels(history)
-                x = torch.from_numpy(inputs(history, predictor.scaler.fill))[None]
+                rows = torch.from_numpy(predictor.rows(history))[None]
                 known = label.weight[:, 0] > 0
-                raws.append(predictor.family(predictor.scaler(x))[0, :, 0].numpy()[known])
+                raws.append(predictor.through(*predictor.parts(rows))[1][0, :, 0].numpy()[known])
                 labels.append(label.value[known, 0] > 0)
         raw, wanted = np.concatenate(raws), np.concatenate(labels)
         if wanted.all() or not wanted.any():

@@ -1,0 +1,116 @@
+"""GRU with trainable decay: for irregular readings and values that are missing more often than not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from train.models.base import Family, FamilyOptions, need
+
+
+@dataclass(frozen=True)
+class GruDOptions(FamilyOptions):
+    """`hidden` units, `longest_gap` in usual times between readings (longer ones count as this), `dropout` (share,
+    while fitting) before the head.
+    """
+
+    hidden: int = 32
+    longest_gap: float = 64.0
+    dropout: float = 0.0
+
+
+class GRUD(Family):
+    """Che et al. 2018, Recurrent Neural Networks for Multivariate Time Series with Missing Values, equations 10 to 17.
+
+    What a channel held last decays to its mean (0 here), and the state decays, the longer nothing was heard: γ =
+    exp(-max(0, W δ + b)), W diagonal for channels, δ the time since each channel was last present. `since` carries that
+    time. All that depends on readings alone is computed for all times at once; only the gates wait for the state.
+    """
+
+    Options = GruDOptions
+    width = "hidden"
+    takes = ("dt", "mask")
+    options: GruDOptions
+
+    def __init__(self, inputs: int, outputs: int, options: GruDOptions) -> None:
+        super().__init__(inputs, outputs, options)
+        need(1 <= options.hidden <= 4096, "model.hidden", "from 1 to 4096")
+        need(options.longest_gap > 0, "model.longest_gap", "above 0")
+        need(0 <= options.dropout < 1, "model.dropout", "from 0 to below 1")
+        h = options.hidden
+        self.fade = nn.Parameter(torch.full((inputs,), 0.05))
+        self.fade_bias = nn.Parameter(torch.zeros(inputs))
+        self.decay = nn.Linear(inputs, h)
+        self.reading = nn.Linear(inputs, 3 * h)
+        self.present = nn.Linear(inputs, 3 * h, bias=False)
+        self.gates = nn.Linear(h, 2 * h, bias=False)
+        self.new = nn.Linear(h, h, bias=False)
+        self.dropout = nn.Dropout(options.dropout)
+        self.head = nn.Linear(h, outputs)
+        with torch.no_grad():
+            self.decay.weight.abs_().mul_(0.1)
+
+    @property
+    def memory(self) -> None:
+        """No bound."""
+        return
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """`h`, and `since` when a channel was present, as of the last reading."""
+        return "h", "since"
+
+    @property
+    def state_bounds(self) -> dict[str, float]:
+        """1: a decayed mixture with a tanh; and the longest gap."""
+        return {"h": 1.0, "since": self.options.longest_gap}
+
+    def init_state(self, batch: int) -> tuple[Tensor, ...]:
+        """Zeros [batch, hidden] and [batch, C]."""
+        return torch.zeros(batch, self.options.hidden), torch.zeros(batch, self.inputs)
+
+    def forward(self, x: Tensor, *more: Tensor) -> Tensor:
+        """x [B, T, C], dt [B, T, 1], mask [B, T, C] -> [B, T, O]."""
+        dt, mask = more
+        h, since = self.init_state(len(x))
+        gaps = []
+        for dt_t, mask_t in zip(dt.unbind(1), mask.unbind(1), strict=True):
+            gap, since = self._gap(dt_t, mask_t, since)
+            gaps.append(gap)
+        given, decay = self._given(x, torch.stack(gaps, 1), mask)
+        states = []
+        for given_t, decay_t in zip(given.unbind(1), decay.unbind(1), strict=True):
+            h = self._cell(given_t, decay_t * h)
+            states.append(h)
+        return self.head(self.dropout(torch.stack(states, 1)))  # type: ignore[no-any-return]
+
+    def step(self, x_t: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        """x_t [B, C], dt [B, 1], mask [B, C], h [B, H], since [B, C] -> (y_t [B, O], next h, next since)."""
+        dt, mask, h, since = rest
+        gap, since = self._gap(dt, mask, since)
+        given, decay = self._given(x_t, gap, mask)
+        h = self._cell(given, decay * h)
+        return self.head(h), h, since
+
+    def _gap(self, dt: Tensor, mask: Tensor, since: Tensor) -> tuple[Tensor, Tensor]:
+        """The time since each channel was present, now and as the next reading must know it (equation 2)."""
+        gap = since + dt
+        gap = gap - torch.relu(gap - self.options.longest_gap)
+        return gap, gap - gap * mask
+
+    def _given(self, x: Tensor, gap: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What readings give to the gates [..., 3 H], and the decay of the state [..., H]."""
+        fading = torch.exp(-torch.relu(gap * self.fade + self.fade_bias))
+        shown = x * (fading + mask * (1.0 - fading))
+        return self.reading(shown) + self.present(mask), torch.exp(-torch.relu(self.decay(gap)))
+
+    def _cell(self, given: Tensor, h: Tensor) -> Tensor:
+        x_reset, x_update, x_new = given.chunk(3, -1)
+        h_reset, h_update = self.gates(h).chunk(2, -1)
+        reset = torch.sigmoid(x_reset + h_reset)
+        update = torch.sigmoid(x_update + h_update)
+        new = torch.tanh(x_new + F.linear(reset * h, self.new.weight))
+        return h + update * (new - h)
