@@ -194,6 +194,8 @@ def _packed(histories: Sequence[History]) -> bytes:
         life=np.array([h.life for h in histories], np.int64),
         failed=np.array([h.failed for h in histories], np.bool_),
         left=np.array([np.nan if h.left is None else h.left for h in histories], np.float64),
+        labelled=np.array([h.label is not None for h in histories], np.bool_),
+        label=np.concatenate([np.full(len(h), "") if h.label is None else h.label for h in histories]),
         marked=np.array([h.anomalous is not None for h in histories], np.bool_),
         anomalous=np.concatenate(
             [np.zeros(len(h), np.bool_) if h.anomalous is None else h.anomalous for h in histories]
@@ -206,8 +208,10 @@ def _unpacked(content: bytes) -> list[History]:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         names = ("x", "mask", "ts", "length", "machine", "life", "failed", "left", "marked", "anomalous")
         table = {name: file[name] for name in names}
+        table["labelled"] = file["labelled"] if "labelled" in file else np.zeros(len(table["length"]), np.bool_)
+        label = file["label"] if table["labelled"].any() else np.empty(0, np.str_)
     ends = np.cumsum(table["length"])
-    known = (table[name] for name in ("machine", "life", "failed", "left", "marked"))
+    known = (table[name] for name in ("machine", "life", "failed", "left", "marked", "labelled"))
     facts = zip(ends - table["length"], ends, *known, strict=True)
     return [
         History(
@@ -219,6 +223,7 @@ def _unpacked(content: bytes) -> list[History]:
             None if np.isnan(left) else float(left),
             table["anomalous"][start:end] if marked else None,
             table["mask"][start:end],
+            label=label[start:end] if labelled else None,
         )
-        for start, end, machine, life, failed, left, marked in facts
+        for start, end, machine, life, failed, left, marked, labelled in facts
     ]

@@ -164,6 +164,12 @@ class Task(ABC):
         """`project` with the alarm this task decides by: what travels to the device."""
         return replace(project, alarm=self.alarm)
 
+    def study(self, project: Project, histories: Sequence[History]) -> Project:
+        """`project` with what only its histories can say, such as which classes there are; asked before
+        the model is built. It travels with the model, and stays what it is where the project says it already.
+        """
+        return project
+
     def meet(self, scaler: Scaler) -> None:
         """Told how the readings of its model are scaled, before anything is taught or `tail` is asked for."""
         return
