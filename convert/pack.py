@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from convert.certify import Reference, certify
+from convert.healthy import healthy
 from convert.step import StepModule
 from convert.streams import DRIFT_STEPS, Array, Stream, forward, golden
 from convert.targets import TARGETS
@@ -151,6 +152,8 @@ def _draft(run: Run, step: StepModule, executables: Sequence[Executable], refere
         golden=(),
         certificate=certificate,
         files=(),
+        healthy=healthy(run),
+        intervals=run.intervals,
     )
 
 

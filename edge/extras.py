@@ -10,6 +10,7 @@ EXTRA_OF = {
     "torch": "train",
     "numpy": "train",
     "sklearn": "train",
+    "scipy": "train",
     "matplotlib": "train",
     "statsmodels": "rank",
     "hmmlearn": "rank",

@@ -7,13 +7,14 @@ from typing import Any
 from edge.spec import Project
 from edge.table import render
 from edge.talk import progress
+from train import intervals
 from train.build import build_task
 from train.data.history import machines
 from train.evaluate import Figure
 from train.folding import Answers, deal, epochs_in, figures, teach
 from train.infer import predict
 from train.pipeline import check_model, told
-from train.report import cell, verdict
+from train.report import around, cell, verdict
 from train.tasks.base import Predict, Task
 
 
@@ -31,6 +32,7 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
     seconds = []
     epochs = epochs_in(project)
     exam = list(deal(project, task, histories, count))
+    unseen: list[intervals.Answers] = []
     with progress(f"cross-validating {project.model.family}", count * epochs) as advance:
         for fold in exam:
             seen = 0
@@ -45,11 +47,13 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
             seconds.append(fitted.cpu_seconds)
             models: dict[str, Predict] = {names[0]: lambda h, by=fitted.predictor: predict(by, h)}  # type: ignore[misc]
             models |= {name: fitted_by(project, task, fold.parts) for name, fitted_by in task.baselines.items()}
+            unseen.append(intervals.ask(fitted.predictor, fold.parts.test))
             for name, model in models.items():
                 answers[name].append(fold.examine(model))
     by_model = {name: figures(task, exam, [answers[name]]) for name in names}
     found = {question: {name: by_model[name][question] for name in names} for question in task.questions}
-    return _report(project, task, count, found, seconds, len(machines(histories)))
+    report = _report(project, task, count, found, seconds, len(machines(histories)))
+    return report | ({"intervals": intervals.crosswise(task, unseen)} if task.reaches else {})
 
 
 def _report(
@@ -94,5 +98,6 @@ def render_cv(report: dict[str, Any]) -> str:
             render(["against the model", "baseline", "behind by", "95 % interval"], gaps),
             "",
             *(f"{question}: {of['verdict']}" for question, of in questions.items()),
+            *around(report.get("intervals", [])),
         ]
     )

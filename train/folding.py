@@ -10,6 +10,7 @@ import numpy as np
 from edge.spec import Project
 from train.checkpoint import Checkpoint
 from train.data.history import History
+from train.data.scale import Scaler
 from train.data.split import Split, cuts, folds, split
 from train.evaluate import Figure, ask, tally, truth_of
 from train.fit import Fitted, Told, fit
@@ -49,6 +50,7 @@ class Fold:
 
 def deal(project: Project, task: Task, histories: Sequence[History], count: int) -> Iterator[Fold]:
     """The folds of these histories, the same ones for every model. Raises DataError for machines too few."""
+    task.meet(Scaler.fit(task.taught(histories), project))  # one for all folds, which answer the same questions
     for place, (others, held) in enumerate(folds(histories, count, FOLD_SEED, lasting=task.lasting)):
         judges = [h for h in held if task.tells(h)]
         papers = {question: paper(project, task, judges, of) for question, of in task.questions.items()}

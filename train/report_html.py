@@ -7,15 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from edge.intervals import Interval
 from edge.spec import flat
 from train.curves import draw_curves
 from train.evaluate import Judged
+from train.interval_picture import draw_intervals
+from train.intervals import sentence
 from train.picture import svg
 from train.report import cell, facts
 from train.run import Run
 from train.tasks.base import Array
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 
 @dataclass(frozen=True)
@@ -36,12 +42,33 @@ def page(run: Run, predictions: Sequence[Array], judged: dict[str, Judged]) -> s
         svg(lambda drawing: task.draw(drawing, run.heldout, predictions, judged), "predictions against truth"),
         f"Judged at {run.report['judged_at']}. Thin bars, where there are any: 95 % bootstrap interval over machines.",
     )
+    around = [_around(run, interval, table, predictions) for interval, table in _judged(run)]
     learnt = Picture(
         "How it learnt",
         svg(lambda drawing: draw_curves(drawing, courses, error), "loss and validation error by epoch", height=3.4),
         "Validation histories taught nothing: they chose the epoch whose weights were kept (dot; dotted on the left).",
     )
-    return render_html(run.report, [found, learnt], json.dumps(flat(run.project), indent=1, ensure_ascii=False))
+    return render_html(
+        run.report, [found, *around, learnt], json.dumps(flat(run.project), indent=1, ensure_ascii=False)
+    )
+
+
+def _judged(run: Run) -> list[tuple[Interval, dict[str, Any]]]:
+    """The first table of intervals that was judged, with what was found: what more there are is in the facts."""
+    found = {table["output"]: table for table in run.report.get("intervals", [])}
+    return [(interval, found[interval.output]) for interval in run.intervals if interval.output in found][:1]
+
+
+def _around(run: Run, interval: Interval, found: dict[str, Any], predictions: Sequence[Array]) -> Picture:
+    def draw(drawing: Drawing) -> None:
+        draw_intervals(drawing, run.predictor.task, interval, found, run.heldout, predictions)
+
+    return Picture(
+        "How sure it is",
+        svg(draw, f"intervals of {interval.output}"),
+        f"{sentence(found)}. The table was made of {interval.machines} machines of the training side, each asked by a "
+        "model that never saw it.",
+    )
 
 
 def render_html(report: dict[str, Any], pictures: Sequence[Picture], project: str) -> str:
