@@ -11,5 +11,6 @@ FAMILIES = Registry(
         "rnn": "train.models.rnn:RNN",
         "tcn": "train.models.tcn:TCN",
         "transformer": "train.models.transformer:Transformer",
+        "transformer_gru": "train.models.transformer_gru:TransformerGRU",
     },
 )
