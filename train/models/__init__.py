@@ -6,6 +6,7 @@ FAMILIES = Registry(
     "model family",
     {
         "gru": "train.models.gru:GRU",
+        "gru_attention": "train.models.gru_attention:GRUAttention",
         "gru_d": "train.models.gru_d:GRUD",
         "lstm": "train.models.lstm:LSTM",
         "rnn": "train.models.rnn:RNN",
