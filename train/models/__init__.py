@@ -8,6 +8,7 @@ FAMILIES = Registry(
         "gru": "train.models.gru:GRU",
         "gru_attention": "train.models.gru_attention:GRUAttention",
         "gru_d": "train.models.gru_d:GRUD",
+        "linear_attention": "train.models.linear_attention:LinearAttention",
         "lstm": "train.models.lstm:LSTM",
         "rnn": "train.models.rnn:RNN",
         "tcn": "train.models.tcn:TCN",
