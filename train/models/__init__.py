@@ -6,10 +6,14 @@ FAMILIES = Registry(
     "model family",
     {
         "gru": "train.models.gru:GRU",
+        "gru_attention": "train.models.gru_attention:GRUAttention",
         "gru_d": "train.models.gru_d:GRUD",
+        "linear_attention": "train.models.linear_attention:LinearAttention",
         "lstm": "train.models.lstm:LSTM",
+        "nlinear": "train.models.nlinear:NLinear",
         "rnn": "train.models.rnn:RNN",
         "tcn": "train.models.tcn:TCN",
-        "nlinear": "train.models.nlinear:NLinear",
+        "transformer": "train.models.transformer:Transformer",
+        "transformer_gru": "train.models.transformer_gru:TransformerGRU",
     },
 )
