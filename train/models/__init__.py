@@ -9,6 +9,7 @@ FAMILIES = Registry(
         "gru_d": "train.models.gru_d:GRUD",
         "lstm": "train.models.lstm:LSTM",
         "rnn": "train.models.rnn:RNN",
+        "s4d": "train.models.s4d:S4D",
         "tcn": "train.models.tcn:TCN",
     },
 )
