@@ -8,6 +8,7 @@ FAMILIES = Registry(
         "gru": "train.models.gru:GRU",
         "gru_d": "train.models.gru_d:GRUD",
         "lstm": "train.models.lstm:LSTM",
+        "ode_rnn": "train.models.ode_rnn:OdeRNN",
         "rnn": "train.models.rnn:RNN",
         "s4d": "train.models.s4d:S4D",
         "tcn": "train.models.tcn:TCN",
