@@ -43,6 +43,13 @@ class TaskOptions:
     """Keys of `[task]` that a task knows, with their defaults; a task extends it."""
 
 
+def counted(count: str, project: Project) -> float | None:
+    """`task.count` as `History.behind` takes it: None for readings, seconds a period for time. Raises ProjectError."""
+    if count not in ("readings", "time"):
+        raise ProjectError(f"`task.count` must be readings or time, not {count!r}")
+    return project.timing.period_s if count == "time" else None
+
+
 @dataclass(frozen=True)
 class Labels:
     """What a life teaches. `value` [T, L] in the task's units; `weight` [T, L], 0 where nothing is known; `censored`
