@@ -128,7 +128,7 @@ class Forecast(Task):
             for c, (name, unit) in enumerate(zip(names, units, strict=True))
         ]
         if project.data.failure is not None and (self.alarm.raise_above, self.alarm.raise_below) != (None, None):
-            measures += [failures_warned(self._by), lead(self._by, options.unit)]
+            measures += [failures_warned(self._by), lead(self._by, options.unit, None)]
         self.measures = tuple(measures)
 
     @property
