@@ -20,8 +20,9 @@ from edge.spec import Project, load_project
 from edge.table import render
 from edge.talk import note
 from train.build import build_task
-from train.cv import FOLD_SEED, cross_validate
+from train.cv import cross_validate
 from train.data.split import folds, split
+from train.folding import FOLD_SEED
 from train.intervals import ask, judged, judged_all, sentence, tables
 from train.pipeline import ask_with_progress, fit_with_progress, prepare, told
 

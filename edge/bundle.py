@@ -104,6 +104,8 @@ class Bundle:
         self._need(known == manifest.takes, f"its step takes {list(manifest.takes)}, of which {list(known)} is known")
         for output in manifest.outputs:
             self._need(0 < output.span < math.inf, f"the range of `{output.name}` is {output.low} to {output.high}")
+        for row in manifest.healthy:
+            self._need(len(row.values) == len(names), f"a healthy machine shows {len(row.values)} channels in it")
         self._check_intervals()
         for executable in manifest.executables:
             self._need(executable.path in self._members, f"it does not hold `{executable.path}`")

@@ -169,9 +169,19 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Healthy:
+    """What a healthy machine shows at one operating condition: the mean of every channel [C], in the sensors' units.
+    Those of the regime columns say which condition it is.
+    """
+
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All about a bundle but the weights. `memory` is None where unbounded; `model` names weights and project;
-    `intervals` are the tables of the outputs that have one.
+    `intervals` are the tables of the outputs that have one. `healthy` decides no prediction: it is what they are
+    explained against, empty where nobody knows.
     """
 
     schema: int
@@ -188,6 +198,7 @@ class Manifest:
     golden: tuple[Golden, ...]
     certificate: Certificate
     files: tuple[File, ...]
+    healthy: tuple[Healthy, ...] = ()
     intervals: tuple[Interval, ...] = ()
     project: Project = field(init=False)
 

@@ -73,7 +73,6 @@ def _around(run: Run, interval: Interval, found: dict[str, Any], predictions: Se
 
 def render_html(report: dict[str, Any], pictures: Sequence[Picture], project: str) -> str:
     """The page: verdict first, then pictures, the table beside the baselines, facts; `project` is its text."""
-    style = files("train").joinpath("report.css").read_text(encoding="utf-8")
     title = f"{report['project']}: {report['model']}"
     options = ", ".join(f"{key} {value}" for key, value in report["options"].items())
     drawn = "".join(
@@ -81,11 +80,7 @@ def render_html(report: dict[str, Any], pictures: Sequence[Picture], project: st
         for p in pictures
     )
     said = "".join(f"<li>{escape(line)}</li>" for line in facts(report))
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title><style>{style}</style></head><body>
-<h1>{escape(title)}</h1>
-<p class="of">{escape(f"{options + ', ' if options else ''}{report['weights']:,} weights")}</p>
+    body = f"""<p class="of">{escape(f"{options + ', ' if options else ''}{report['weights']:,} weights")}</p>
 <p class="verdict">{escape(report["verdict"])}</p>
 {drawn}
 <h2>Beside honest baselines</h2>
@@ -93,7 +88,18 @@ def render_html(report: dict[str, Any], pictures: Sequence[Picture], project: st
 <p class="note">In brackets: 95 % bootstrap interval over machines. What is judged here taught nothing.</p>
 <h2>How it was fitted</h2>
 <ul>{said}</ul>
-<details><summary>The project, with every default</summary><pre>{escape(project)}</pre></details>
+<details><summary>The project, with every default</summary><pre>{escape(project)}</pre></details>"""
+    return document(title, body)
+
+
+def document(title: str, body: str) -> str:
+    """A whole page in the house's style; `body` is HTML."""
+    style = files("train").joinpath("report.css").read_text(encoding="utf-8")
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title><style>{style}</style></head><body>
+<h1>{escape(title)}</h1>
+{body}
 </body></html>
 """
 
@@ -114,7 +120,7 @@ def _table(report: dict[str, Any]) -> str:
     head = "".join(f"<th{_mark(i)}>{escape(name)}</th>" for i, name in enumerate(models))
     body = "".join(
         f"<tr><td>{escape(name)}{f' ({escape(unit)})' if unit else ''}</td>"
-        + "".join(f"<td{_mark(i)}>{_figure(figure)}</td>" for i, figure in enumerate(figures))
+        + "".join(f"<td{_mark(i)}>{figure_of(figure)}</td>" for i, figure in enumerate(figures))
         + "</tr>"
         for name, unit, figures in rows
     )
@@ -125,6 +131,7 @@ def _mark(column: int) -> str:
     return ' class="model"' if column == 0 else ""
 
 
-def _figure(figure: dict[str, Any]) -> str:
+def figure_of(figure: dict[str, Any]) -> str:
+    """A figure of a report, its interval in small print."""
     middle, bracket, interval = cell(figure).partition(" [")
     return escape(middle) + (f' <span class="in">[{escape(interval)}</span>' if bracket else "")

@@ -125,7 +125,7 @@ def load_run(folder: Path) -> Run:
         raise ProjectError(f"`{folder / PROJECT}`: {error}") from error
     try:
         state = torch.load(io.BytesIO(members[MODEL]), weights_only=True)
-        predictor = _rebuilt(project, state)
+        predictor = rebuilt(project, state)
     except (
         RuntimeError,
         pickle.UnpicklingError,
@@ -158,7 +158,8 @@ def _histories(folder: Path, name: str, content: bytes) -> list[History]:
         raise DataError(f"`{folder / name}` is damaged ({error}); train again") from error
 
 
-def _rebuilt(project: Project, state: dict[str, Any]) -> Predictor:
+def rebuilt(project: Project, state: dict[str, Any]) -> Predictor:
+    """The predictor of these weights, in eval mode. Raises RuntimeError or KeyError where they are another one's."""
     prefix = "scaler."
     scaler = Scaler.blank(project, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
     task = build_task(project)

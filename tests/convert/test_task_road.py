@@ -33,6 +33,7 @@ from train.run import Run, load_run
 OPTIONS: dict[str, list[str]] = {
     "failure": ["task.horizon=80", "alarm.raise_above=0.4", "alarm.clear_below=0.2"],
     "anomaly": ["task.suspect_readings=80", "task.smooth_readings=10"],
+    "forecast": ["task.horizons=[1, 6]", "alarm.raise_above=3.5", "alarm.clear_below=3.0"],
 }
 
 

@@ -10,5 +10,6 @@ FAMILIES = Registry(
         "lstm": "train.models.lstm:LSTM",
         "rnn": "train.models.rnn:RNN",
         "tcn": "train.models.tcn:TCN",
+        "nlinear": "train.models.nlinear:NLinear",
     },
 )

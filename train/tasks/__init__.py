@@ -8,5 +8,6 @@ TASKS = Registry(
         "rul": "train.tasks.rul:RemainingUsefulLife",
         "failure": "train.tasks.failure:Failure",
         "anomaly": "train.tasks.anomaly:Anomaly",
+        "forecast": "train.tasks.forecast:Forecast",
     },
 )

@@ -14,6 +14,8 @@ from torch import Tensor
 from edge.errors import ProjectError
 from edge.spec import Project
 from train.baselines import constant, life_ridge, ridge
+from train.baselines.health_states import health_states
+from train.baselines.mean_life import mean_life
 from train.data.history import History, machines
 from train.picture import by_history, lives, two_panels
 from train.tasks.base import Array, IntervalOptions, Labels, Reach, Task
@@ -57,6 +59,7 @@ class RemainingUsefulLife(Task):
     Options = RulOptions
     alarm_keys = ("raise_below", "clear_above")
     baselines = {"ridge": ridge, "life ridge": life_ridge, "constant": constant}  # noqa: RUF012
+    yardsticks = {"HMM": health_states, "mean life": mean_life}  # noqa: RUF012
     notes = ("ridges learn from those that told when to stop, too, once these have chosen the penalty",)
     options: RulOptions
 
