@@ -41,8 +41,10 @@ def task(request: pytest.FixtureRequest) -> Task:
 
 
 def history(failed: bool, left: float | None, length: int = 150) -> History:
+    """A record that says all a task may learn from: its end, its readings, and marks in its second half."""
     x = np.random.default_rng(0).normal(size=(length, 3)).astype(np.float32)
-    return History("m", 0, np.arange(length, dtype=float), x, failed, left)
+    marks = np.arange(length) >= length / 2
+    return History("m", 0, np.arange(length, dtype=float), x, failed, left, marks)
 
 
 LIVES = [history(True, 0.0), history(False, None), history(False, 7.0), history(True, 0.0, 2)]
