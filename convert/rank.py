@@ -51,8 +51,9 @@ def rank(project: Project, asked: Asked, folder: Path, *, fresh: bool = False) -
     knows, DataError for histories or a folder that cannot be used.
     """
     check_free(folder)
-    entered = entrants(project, asked.families, asked.most, asked.overrides)
     histories = told(project)
+    project = build_task(project).study(project, histories)
+    entered = entrants(project, asked.families, asked.most, asked.overrides)
     plan = Plan(asked.folds, asked.seeds, asked.jobs, folder / FITS)
     if fresh and plan.folder.exists():
         shutil.rmtree(plan.folder)

@@ -27,6 +27,8 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
     check_model(project)
     task = build_task(project)
     histories = told(project)
+    project = task.study(project, histories)
+    task = build_task(project)
     names = [project.model.family, *task.baselines]
     answers: dict[str, list[Answers]] = {name: [] for name in names}
     seconds = []

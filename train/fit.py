@@ -128,6 +128,7 @@ def fit(
     With a `checkpoint`, a course of this `name` that stands in it goes on from there.
     """
     seed = project.train.seed if seed is None else seed
+    project = build_task(project).study(project, [*training, *validation])
     task = build_task(project)
     training, validation = task.taught(training), task.taught(validation)
     spec = project.train

@@ -34,6 +34,7 @@ class NLinear(Family):
     """
 
     Options = NLinearOptions
+    width = "features"
     options: NLinearOptions
 
     def __init__(self, inputs: int, outputs: int, options: NLinearOptions) -> None:
@@ -77,9 +78,9 @@ class NLinear(Family):
         change = sums - x.mT.unsqueeze(2) * F.conv1d(seen, taps) + self.window.bias.unsqueeze(-1)
         return self._out(x, change.permute(0, 3, 1, 2))
 
-    def step(self, x_t: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+    def step(self, x_t: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
         """x_t [B, C], past [B, C, window - 1] and seen [B, window - 1] -> (y_t [B, O], *next of both)."""
-        past, seen = state
+        past, seen = rest
         apart = (past - x_t.unsqueeze(-1)) * seen.unsqueeze(1)
         change = self.window(apart.flatten(0, 1)).reshape(len(x_t), self.inputs, -1)  # [B, C, K]
         following = torch.cat([past[:, :, 1:], x_t.unsqueeze(-1)], -1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 from edge.errors import ProjectError
@@ -74,36 +74,45 @@ def size(project: Project) -> int:
 
 
 def widest(project: Project, key: str, most: int) -> Project:
-    """`project` with `model.key` as large as `most` parameters allow.
-
-    More width means more parameters; widths that the family refuses (heads that do not divide it) are passed over.
-    Raises ProjectError where none fits.
-    """
+    """`project` with `model.key` as large as `most` parameters allow. Raises ProjectError where nothing fits."""
     refused: dict[int, ProjectError] = {}
 
     def of(width: int) -> Project:
         return replace(project, model=replace(project.model, options={**project.model.options, key: width}))
 
-    def tried(width: int) -> int | None:
+    def sized(width: int) -> int | None:
         try:
             return size(of(width))
         except ProjectError as error:
             refused[width] = error
             return None
 
-    width, best, high, least = 1, 0, WIDEST + 1, None
+    width = largest(sized, most)
+    if width is not None:
+        return of(width)
+    if len(refused) > NEAR:
+        raise next(iter(refused.values()))
+    raise ProjectError(f"no `model.{key}` makes it as small as {most} parameters; allow more with --parameters")
+
+
+def largest(sized: Callable[[int], int | None], most: int) -> int | None:
+    """The largest width whose size is at most `most`, or None.
+
+    More width means more size; where `sized` says None the width is refused (heads that do not divide it, say) and
+    passed over.
+    """
+    width, best, high = 1, 0, WIDEST + 1
     while width < high:
         near = range(width, min(2 * width, width + NEAR))
-        at, found = next(((w, n) for w in near if (n := tried(w)) is not None), (width, None))
+        at, found = next(((w, n) for w in near if (n := sized(w)) is not None), (width, None))
         if found is not None:
-            least = found if least is None else least
             best, high = (best, at) if found > most else (at, high)
         width *= 2
-    # All that fits lies from `low` to below `high`; between `low` and what was tried nothing is allowed.
+    # All that fits and is larger than `best` lies from `low` to below `high`.
     low = best
     while high - low > 1:
         middle = at = (low + high) // 2
-        while at > low and (found := tried(at)) is None:
+        while at > low and (found := sized(at)) is None:
             at -= 1
         if at == low:
             low = middle
@@ -111,8 +120,4 @@ def widest(project: Project, key: str, most: int) -> Project:
             best, low = at, middle
         else:
             high = at
-    if not best:
-        if least is None:
-            raise refused[1]
-        raise ProjectError(f"no `model.{key}` makes it as small as {most} parameters: allow more with --parameters")
-    return of(best)
+    return best or None

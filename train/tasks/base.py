@@ -44,6 +44,13 @@ class TaskOptions:
     """Keys of `[task]` that a task knows, with their defaults; a task extends it."""
 
 
+def counted(count: str, project: Project) -> float | None:
+    """`task.count` as `History.behind` takes it: None for readings, seconds a period for time. Raises ProjectError."""
+    if count not in ("readings", "time"):
+        raise ProjectError(f"`task.count` must be readings or time, not {count!r}")
+    return project.timing.period_s if count == "time" else None
+
+
 @dataclass(frozen=True)
 class IntervalOptions(TaskOptions):
     """For tasks whose outputs can have an interval. `interval`: which share of the truth it shall hold; 0 for none.
@@ -163,6 +170,12 @@ class Task(ABC):
     def settled(self, project: Project) -> Project:
         """`project` with the alarm this task decides by: what travels to the device."""
         return replace(project, alarm=self.alarm)
+
+    def study(self, project: Project, histories: Sequence[History]) -> Project:
+        """`project` with what only its histories can say, such as which classes there are; asked before
+        the model is built. It travels with the model, and stays what it is where the project says it already.
+        """
+        return project
 
     def meet(self, scaler: Scaler) -> None:
         """Told how the readings of its model are scaled, before anything is taught or `tail` is asked for."""

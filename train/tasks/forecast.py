@@ -17,9 +17,10 @@ from edge.registry import suggest
 from edge.spec import Project
 from train.ahead_picture import by_horizon, paths
 from train.baselines import constant
+from train.baselines.arima import arima
+from train.baselines.persistence import persistence
 from train.data.history import History, inputs
 from train.data.scale import Scaler
-from train.forecasters import persistence
 from train.picture import two_panels
 from train.tasks.alarms import Flags, failures_warned, lead, standing
 from train.tasks.base import Array, IntervalOptions, Labels, Question, Reach, Task
@@ -90,6 +91,7 @@ class Forecast(Task):
     Options = ForecastOptions
     alarm_keys = ("raise_above", "clear_below", "raise_below", "clear_above")
     baselines = {"persistence": persistence, "constant": constant}  # noqa: RUF012
+    yardsticks = {"ARIMA": arima}  # noqa: RUF012
     questions = {  # noqa: RUF012
         "whole records": Question(1, 1, False),
         "switched on in the middle": Question(5, 1, True),
@@ -126,7 +128,7 @@ class Forecast(Task):
             for c, (name, unit) in enumerate(zip(names, units, strict=True))
         ]
         if project.data.failure is not None and (self.alarm.raise_above, self.alarm.raise_below) != (None, None):
-            measures += [failures_warned(self._by), lead(self._by, options.unit)]
+            measures += [failures_warned(self._by), lead(self._by, options.unit, None)]
         self.measures = tuple(measures)
 
     @property
