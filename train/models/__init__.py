@@ -5,6 +5,7 @@ from edge.registry import Registry
 FAMILIES = Registry(
     "model family",
     {
+        "cnn": "train.models.cnn:CNN",
         "gru": "train.models.gru:GRU",
         "gru_d": "train.models.gru_d:GRUD",
         "lstm": "train.models.lstm:LSTM",
