@@ -9,6 +9,7 @@ FAMILIES = Registry(
         "gru": "train.models.gru:GRU",
         "gru_d": "train.models.gru_d:GRUD",
         "lstm": "train.models.lstm:LSTM",
+        "mingru": "train.models.mingru:MinGRU",
         "rnn": "train.models.rnn:RNN",
         "tcn": "train.models.tcn:TCN",
     },
