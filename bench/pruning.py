@@ -24,10 +24,10 @@ from edge.spec import Project, load_project
 from edge.table import render
 from edge.talk import note
 from train.build import build_task
-from train.cv import FOLD_SEED, put
-from train.data.split import Split, folds, split
-from train.evaluate import Figure, tally
+from train.data.split import Split
+from train.evaluate import Figure
 from train.fit import Fitted
+from train.folding import deal, figures
 from train.infer import predict
 from train.pipeline import fit_with_progress, prune_with_progress, told
 from train.tasks.base import Predict
@@ -51,16 +51,15 @@ def main(out: Path | None, count: int, overrides: tuple[str, ...]) -> None:
     task = build_task(project)
     found: Found = {question: [] for question in task.questions}
     seconds: dict[str, list[float]] = {}
-    for fold, (others, held) in enumerate(folds(told(project), count, FOLD_SEED)):
-        note(f"fold {fold + 1} of {count}")
-        parts = split(others, project, held)
-        fitted = _models(overrides, parts, project.train.seed + fold)
+    for fold in deal(project, task, told(project), count):
+        note(f"fold {fold.place + 1} of {count}")
+        fitted = _models(overrides, fold.parts, project.train.seed + fold.place)
+        by_model = {}
         for name, one in fitted.items():
             seconds.setdefault(name, []).append(one.cpu_seconds)
-        models = {name: answering(one) for name, one in fitted.items()}
-        for question, of in task.questions.items():
-            asked, truths, answers = put(project, task, held, models, of)
-            found[question].append({n: tally(task.measures[0], asked, a, truths) for n, a in answers.items()})
+            by_model[name] = figures(task, [fold], [[fold.examine(answering(one))]])
+        for question in task.questions:
+            found[question].append({name: of[question] for name, of in by_model.items()})
     report = report_of(found, seconds)
     click.echo(text(report))
     if out is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from convert.certify import Reference, certify
+from convert.healthy import healthy
 from convert.step import StepModule
 from convert.streams import DRIFT_STEPS, Array, Stream, forward, golden
 from convert.targets import TARGETS
@@ -36,6 +37,19 @@ def convert(run: Run, path: Path, targets: Sequence[str] = (), recipes: Sequence
     Raises CheckFailed, with the certificate, where a file is outside its tolerance: nothing is written then. A file
     that a target declines to make appears in the certificate with the reason. Raises ProjectError for an unknown name.
     """
+    manifest, members = prove(run, path, targets, recipes)
+    if failures(manifest.certificate):
+        found = manifest.certificate
+        raise CheckFailed(
+            f"`{path}` was not written, a file is outside its tolerance:\n{render(found)}{_way_out(found)}"
+        )
+    return write_bundle(path, manifest, members)
+
+
+def prove(
+    run: Run, path: Path, targets: Sequence[str] = (), recipes: Sequence[str] = ()
+) -> tuple[Manifest, dict[str, bytes]]:
+    """What `convert` would write to `path`, with the certificate as it is: a file may be outside its tolerance."""
     unknown = next((r for r in recipes if r not in RECIPES), None)
     if unknown is not None:
         raise ProjectError(f"unknown recipe `{unknown}`{suggest(unknown, list(RECIPES))}")
@@ -74,12 +88,8 @@ def convert(run: Run, path: Path, targets: Sequence[str] = (), recipes: Sequence
             advance(1, f"proving {executable.key}")
     rows.sort(key=lambda row: (row.target, list(RECIPES).index(row.recipe)))
     certificate = replace(draft.certificate, rows=tuple(rows))
-    if failures(certificate):
-        raise CheckFailed(
-            f"`{path}` was not written, a file is outside its tolerance:\n{render(certificate)}{_way_out(certificate)}"
-        )
     members[GOLDEN], table = _golden(step, streams, recorded)
-    return write_bundle(path, replace(draft, golden=table, certificate=certificate), members)
+    return replace(draft, golden=table, certificate=certificate), members
 
 
 def _check_declined(family: Family, target: str, recipe: str) -> None:
@@ -142,6 +152,8 @@ def _draft(run: Run, step: StepModule, executables: Sequence[Executable], refere
         golden=(),
         certificate=certificate,
         files=(),
+        healthy=healthy(run),
+        intervals=run.intervals,
     )
 
 

@@ -72,12 +72,17 @@ def event(payload: bytes) -> str:
 
 def encode(prediction: Prediction) -> bytes:
     """The prediction's message."""
-    return orjson.dumps(prediction.table())
+    return encode_table(prediction.table())
+
+
+def encode_table(table: Mapping[str, object]) -> bytes:
+    """A table as one line of JSON."""
+    return orjson.dumps(dict(table))
 
 
 def encode_status(status: Mapping[str, object]) -> bytes:
     """A status message."""
-    return orjson.dumps(dict(status))
+    return encode_table(status)
 
 
 def _parse(payload: bytes) -> Any:

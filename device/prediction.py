@@ -10,8 +10,9 @@ class Prediction(NamedTuple):
     """The answer to one reading of one machine.
 
     `ts` is the reading's, in seconds; `seq` counts the machine's predictions from 1; `outputs` are in the task's units,
-    by name and in the manifest's order; `gap_s` is the time since the previous reading (None for the first); `warm`
-    says whether the outputs count yet; `model` is the bundle's.
+    by name and in the manifest's order, the ends of an interval (`rul_low`, `rul_high`) behind the output it is around;
+    `gap_s` is the time since the previous reading (None for the first); `warm` says whether the outputs count yet;
+    `model` is the bundle's.
     """
 
     ts: float

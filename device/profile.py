@@ -71,7 +71,8 @@ def profile(bundle: Bundle, steps: int, advance: Callable[[int, str], None] = la
             f"no installed backend runs `{bundle.path}`; pip install 'edgestep[litert]' or 'edgestep[onnx]'"
         )
     engines = [kind(bundle, executable) for kind, executable in pairs]
-    times = _interleaved(engines, _inputs(bundle), -(-steps // BLOCK), advance)
+    inputs = _inputs(bundle)
+    times = _interleaved([(engine, inputs) for engine in engines], -(-steps // BLOCK), advance)
     medians = [_percentile(spent, 50) for spent in times]
     floats = [m for m, engine in zip(medians, engines, strict=True) if engine.executable.recipe == DEFAULT_RECIPE]
     measured = []
@@ -104,6 +105,32 @@ def profile(bundle: Bundle, steps: int, advance: Callable[[int, str], None] = la
     unit = certificate.unit
     said = advice(measured, certificate.metric, unit, period)
     return Report(describe_machine(), certificate.metric, unit, tuple(measured), said)
+
+
+@dataclass(frozen=True)
+class Lap:
+    """The median step of one file in one backend, in microseconds."""
+
+    executable: str
+    backend: str
+    median_us: float
+
+
+def race(
+    bundles: Sequence[Bundle], steps: int, advance: Callable[[int, str], None] = lambda n, remark: None
+) -> list[list[Lap]]:
+    """Every file of all `bundles` in every installed backend, in turns, for at least `steps` steps each; the laps of
+    each bundle. They need not have been written. `advance` hears of each of ceil(steps / BLOCK) rounds.
+    """
+    runners = [
+        (kind(bundle, executable), i) for i, bundle in enumerate(bundles) for kind, executable in runnable(bundle)
+    ]
+    inputs = [_inputs(bundle) for bundle in bundles]
+    times = _interleaved([(engine, inputs[i]) for engine, i in runners], -(-steps // BLOCK), advance)
+    laps: list[list[Lap]] = [[] for _ in bundles]
+    for (engine, i), spent in zip(runners, times, strict=True):
+        laps[i].append(Lap(engine.executable.key, engine.name, _percentile(spent, 50)))
+    return laps
 
 
 def rounds(bundle: Bundle, steps: int) -> int:
@@ -153,13 +180,13 @@ def _inputs(bundle: Bundle) -> list[array[float]]:
 
 
 def _interleaved(
-    engines: Sequence[Backend], inputs: list[array[float]], blocks: int, advance: Callable[[int, str], None]
+    runners: Sequence[tuple[Backend, list[array[float]]]], blocks: int, advance: Callable[[int, str], None]
 ) -> list[list[int]]:
-    """Nanoseconds of each step of each engine."""
-    states: list[State] = [engine.new_state() for engine in engines]
-    times: list[list[int]] = [[] for _ in engines]
+    """Nanoseconds of each step of each engine, on inputs of its own."""
+    states: list[State] = [engine.new_state() for engine, _ in runners]
+    times: list[list[int]] = [[] for _ in runners]
     for block in range(-1, blocks):  # the first is for warming up and is thrown away
-        for engine, state, spent in zip(engines, states, times, strict=True):
+        for (engine, inputs), state, spent in zip(runners, states, times, strict=True):
             step, at = engine.step, block * BLOCK
             for i in range(BLOCK):
                 reading = inputs[(at + i) % len(inputs)]

@@ -13,6 +13,7 @@ from device.snapshot import Snapshot, pack, unpack
 from edge.bundle import Bundle
 from edge.clean import clean, limits_of, present
 from edge.decide import AlarmState, decide
+from edge.intervals import around, keys
 
 
 @dataclass(slots=True)
@@ -39,6 +40,8 @@ class Runtime:
         self.values_held = 0
         """Values, over all machines, that were missing or implausible and replaced by the last good one."""
         self._outputs = tuple(output.name for output in manifest.outputs)
+        tables = {interval.output: around(interval) for interval in manifest.intervals}
+        self._around = tuple((name, tables.get(name), *keys(name)) for name in self._outputs) if tables else ()
         self._fill = array("f", [channel.fill for channel in manifest.channels])
         self._limits = limits_of([channel.name for channel in manifest.channels], manifest.project.signals)
         self._takes = manifest.takes
@@ -80,9 +83,21 @@ class Runtime:
             self.machines[machine] = one
         warm = one.readings >= self._timing.warm_up_readings
         alarm = decide(one.alarm, y[0], self._alarm) if warm else one.alarm.raised
-        outputs = {name: float(f"{value:.7g}") for name, value in zip(self._outputs, y, strict=True)}
+        outputs = self._named(y, one.readings)
         rounded = None if gap is None else round(gap, 6)
         return Prediction(ts, machine, one.seq, outputs, alarm, warm, rounded, self.model)
+
+    def _named(self, y: Sequence[float], seen: int) -> dict[str, float]:
+        """Outputs by name, each with the ends of its interval behind it, where it has one; seven digits."""
+        if not self._around:
+            return {name: float(f"{value:.7g}") for name, value in zip(self._outputs, y, strict=True)}
+        named = {}
+        for (name, ends, below, above), value in zip(self._around, y, strict=True):
+            named[name] = float(f"{value:.7g}")
+            if ends is not None:
+                low, high = ends(value, seen)
+                named[below], named[above] = float(f"{low:.7g}"), float(f"{high:.7g}")
+        return named
 
     def reset(self, machine: str) -> bool:
         """The machine was repaired: forget all but its `seq`. False where the machine is not known.

@@ -13,6 +13,7 @@ from pathlib import Path
 from edge import manifest as manifests
 from edge.atomic import writing
 from edge.errors import BundleError
+from edge.intervals import keys, problem
 from edge.manifest import TAKES, Executable, File, Golden, Manifest
 
 MANIFEST = "manifest.json"
@@ -103,6 +104,9 @@ class Bundle:
         self._need(known == manifest.takes, f"its step takes {list(manifest.takes)}, of which {list(known)} is known")
         for output in manifest.outputs:
             self._need(0 < output.span < math.inf, f"the range of `{output.name}` is {output.low} to {output.high}")
+        for row in manifest.healthy:
+            self._need(len(row.values) == len(names), f"a healthy machine shows {len(row.values)} channels in it")
+        self._check_intervals()
         for executable in manifest.executables:
             self._need(executable.path in self._members, f"it does not hold `{executable.path}`")
             inputs, outputs = len(executable.inputs), len(executable.outputs)
@@ -111,6 +115,15 @@ class Bundle:
             self._need(fits, f"{executable.key} does not name what its step takes and says, and all {states} states")
         for stream in manifest.golden:
             self._check_golden(stream)
+
+    def _check_intervals(self) -> None:
+        names = [output.name for output in self.manifest.outputs]
+        told = [interval.output for interval in self.manifest.intervals]
+        for name, interval in zip(told, self.manifest.intervals, strict=True):
+            fits = name in names and told.count(name) == 1 and not set(keys(name)) & set(names)
+            self._need(fits, f"an interval of `{name}` has no place among its outputs {names}")
+            wrong = problem(interval)
+            self._need(not wrong, f"the table of intervals of `{name}`: {wrong}")
 
     def _check_golden(self, stream: Golden) -> None:
         held = len(self._members.get(GOLDEN, b""))
@@ -146,11 +159,19 @@ def _member(zipped: zipfile.ZipFile, names: list[str], file: File, path: Path) -
 def write_bundle(path: Path, manifest: Manifest, members: Mapping[str, bytes]) -> Bundle:
     """Write `members` to `path`, whole or not at all; `files` and `model` of `manifest` are filled in here.
 
-    `model` names whatever decides a prediction: the project, the tables of channels, outputs and states, the files.
+    `model` names whatever decides a prediction: the project, the tables of channels, outputs, states and intervals, the
+    files.
     """
     files = tuple(File(name, manifests.digest(content), len(content)) for name, content in sorted(members.items()))
     executables = {e.path for e in manifest.executables}
-    decisive = [manifest.table, manifest.channels, manifest.takes, manifest.outputs, manifest.states]
+    decisive = [
+        manifest.table,
+        manifest.channels,
+        manifest.takes,
+        manifest.outputs,
+        manifest.states,
+        manifest.intervals,
+    ]
     sums = [file.sha256.encode() for file in files if file.path in executables]
     model = manifests.digest(*(manifests.canonical(part) for part in decisive), *sums)[:12]
     manifest = replace(manifest, files=files, model=model)

@@ -19,10 +19,12 @@ from edge.shadow import shadowed
 VERBS: dict[str, tuple[str, str, str]] = {
     "init": ("Workstation", "edge.verbs.init:init", "write a first project file by looking at histories"),
     "train": ("Workstation", "edge.verbs.train:train", "fit a model to histories and compare it with honest baselines"),
+    "rank": ("Workstation", "edge.verbs.rank:rank", "rank model families of one size by error, time and bytes"),
     "prune": ("Workstation", "edge.verbs.prune:prune", "cut units out of a fitted model, which becomes a smaller one"),
     "convert": ("Workstation", "edge.verbs.convert:convert", "export a fitted model to one certified bundle"),
     "verify": ("Workstation", "edge.verbs.verify:verify", "replay a bundle's golden vectors and drift on this machine"),
     "score": ("Workstation", "edge.verbs.score:score", "predict a history offline, as the daemon would"),
+    "explain": ("Workstation", "edge.verbs.explain:explain", "say which sensors and when moved a prediction"),
     "run": ("Device", "edge.verbs.run:run", "serve a bundle: readings in, predictions out, by MQTT"),
     "replay": ("Device", "edge.verbs.replay:replay", "publish a history as live readings"),
     "install": ("Device", "edge.verbs.install:install", "serve a bundle as a systemd service, now and at every boot"),
@@ -32,6 +34,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "demo": ("Help", "edge.verbs.demo:demo", "the whole road on a simulated fleet, in about two minutes"),
     "doctor": ("Help", "edge.verbs.doctor:doctor", "say what is installed, missing or shadowed here"),
     "info": ("Help", "edge.verbs.info:info", "say what a bundle is"),
+    "bench": ("Help", "edge.verbs.bench:bench", "put a family beside the figures of papers"),
 }
 """Verb -> (section of the help, "module:command", one line of help). A new verb is one new file and one line here."""
 

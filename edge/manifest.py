@@ -10,13 +10,14 @@ from math import prod
 from typing import Any
 
 from edge.errors import BundleError, ProjectError
+from edge.intervals import Interval
 from edge.spec import Project, flat, parse_project
 from edge.typed import build, plain
 
 SCHEMA = 2
 
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    1: lambda table: {**table, "schema": 2, "takes": [], "extras": []},
+    1: lambda table: {**table, "schema": 2, "takes": [], "extras": [], "intervals": []},
 }
 """Schema version -> how to make the next version's table of it."""
 
@@ -168,8 +169,20 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Healthy:
+    """What a healthy machine shows at one operating condition: the mean of every channel [C], in the sensors' units.
+    Those of the regime columns say which condition it is.
+    """
+
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """All about a bundle but the weights. `memory` is None where unbounded; `model` names weights and project."""
+    """All about a bundle but the weights. `memory` is None where unbounded; `model` names weights and project;
+    `intervals` are the tables of the outputs that have one. `healthy` decides no prediction: it is what they are
+    explained against, empty where nobody knows.
+    """
 
     schema: int
     model: str
@@ -185,6 +198,8 @@ class Manifest:
     golden: tuple[Golden, ...]
     certificate: Certificate
     files: tuple[File, ...]
+    healthy: tuple[Healthy, ...] = ()
+    intervals: tuple[Interval, ...] = ()
     project: Project = field(init=False)
 
     def __post_init__(self) -> None:

@@ -23,8 +23,9 @@ class DataSpec:
 
     `machine` may be `{file}` or `{folder}`: each file or folder is one machine. `failure` is the column that is true at
     the last reading of a life, or `{last}` where every record ends in a failure; without it every life is censored.
-    `anomaly` is the column that is true while the machine is known to be faulty, for tasks that judge by it. `test`
-    names histories that are looked at once, after training; without it a share of the machines is held back
+    `anomaly` is the column that is true while the machine is known to be faulty, for tasks that judge by it; `label`
+    the one that names the state it is in, empty where nobody knows. `test` names histories that are looked at once,
+    after training; without it a share of the machines is held back
     (`train.test_share`). `missing` lists texts (and numbers) that mean "no value" besides the empty one, NaN, NA and
     null. With `sensor`, a row holds one value: that column names the sensor, and `value` is the column of its value.
     `time_format` is of strptime, `time_unit` s, ms, us or ns; times without a zone are in `timezone`. `decimal`,
@@ -38,6 +39,7 @@ class DataSpec:
     time: str = "ts"
     failure: str | None = None
     anomaly: str | None = None
+    label: str | None = None
     test: str | tuple[str, ...] | None = None
     missing: tuple[str, ...] = ()
     sensor: str | None = None
@@ -304,7 +306,7 @@ def _check(project: Project) -> None:
         need(signal.min < signal.max, f"`signals.{name}`: min {signal.min:g} is not below max {signal.max:g}")
     check_data(project)
     train, timing, alarm, data = project.train, project.timing, project.alarm, project.data
-    for column in (data.machine, data.time, data.failure, data.anomaly):
+    for column in (data.machine, data.time, data.failure, data.anomaly, data.label):
         need(
             column not in project.channels,
             f"`{column}` is named under [data] and as a channel; a label must not be seen",

@@ -107,6 +107,23 @@ def moments(data: DataSpec) -> Moment:
     return moment
 
 
+YOUNGEST = 315_532_800.0
+"""1980-01-01. An earlier time counts something, such as cycles, and is no date."""
+
+
+def written(ts: float, data: DataSpec) -> str:
+    """`ts` seconds as these histories write a time: by `time_format` or `time_unit`, else as a moment in `timezone`; a
+    number where it is too small to be a date.
+    """
+    if data.time_unit is not None or (data.time_format is None and abs(ts) < YOUNGEST):
+        return f"{ts * UNITS[data.time_unit or 's']:.15g}"
+    moment = datetime.fromtimestamp(ts, zone_of(data.timezone))
+    if data.time_format is not None:
+        return moment.strftime(data.time_format)
+    text = moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
+    return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
+
+
 def zone_of(name: str) -> tzinfo:
     """The zone called `name`: `UTC`, an offset such as `+01:00`, or a name of the IANA data base, which the standard
     library takes from the system, or from the package tzdata. Raises ProjectError.

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,15 @@ SAVE_EVERY_S = 1.0
 """Seconds between two savings at least; an epoch of a small model is shorter, and a disk should not be what it waits
 for.
 """
+
+
+class Stands(Protocol):
+    """Where any course stands: `table` is all of it, with the steps or epochs `done`."""
+
+    done: int
+
+    def table(self) -> dict[str, Any]:
+        """As plain tables and tensors that torch saves."""
 
 
 @dataclass
@@ -80,8 +89,10 @@ class Checkpoint:
     one that had ended ends at once. `fingerprint` says of which training the file is: another one's counts for nothing.
     """
 
-    def __init__(self, path: Path, fingerprint: str) -> None:
+    def __init__(self, path: Path, fingerprint: str, every_s: float | None = None) -> None:
+        """`every_s`: seconds between two savings; SAVE_EVERY_S if not given."""
         self.path = path
+        self.every_s = every_s
         self.fingerprint = fingerprint
         self.foreign = False
         self._saved = time.monotonic()
@@ -96,10 +107,10 @@ class Checkpoint:
         """The standing of a course, as `Standing.table` gave it."""
         return self._courses.get(name)
 
-    def keep(self, name: str, standing: Standing, *, ended: bool = False) -> None:
+    def keep(self, name: str, standing: Stands, *, ended: bool = False) -> None:
         """Take a standing down; on the disk at once where the course has `ended`, else every now and then."""
         now = time.monotonic()
-        if ended or now - self._saved >= SAVE_EVERY_S:
+        if ended or now - self._saved >= (SAVE_EVERY_S if self.every_s is None else self.every_s):
             self._courses[name] = standing.table()
             file = io.BytesIO()
             torch.save({"fingerprint": self.fingerprint, "courses": self._courses}, file)

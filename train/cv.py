@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from edge.spec import Project
 from edge.table import render
 from edge.talk import progress
+from train import intervals
 from train.build import build_task
-from train.data.history import History, machines
-from train.data.split import cuts, folds, split
-from train.evaluate import Figure, ask, tally, truth_of
-from train.fit import fit
+from train.data.history import machines
+from train.evaluate import Figure
+from train.folding import Answers, deal, epochs_in, figures, teach
 from train.infer import predict
 from train.pipeline import check_model, told
-from train.prune import epochs_of, prune
-from train.report import cell, verdict
-from train.tasks.base import Array, Predict, Question, Task
-
-FOLD_SEED = 100
-"""Seed of folds and cut-offs: every model, option and day meets the same questions."""
-
-Answers = dict[tuple[str, str], list[Array]]
-"""By question and model, what was answered."""
+from train.report import around, cell, verdict
+from train.tasks.base import Predict, Task
 
 
 def cross_validate(project: Project, count: int) -> dict[str, Any]:
@@ -37,55 +27,35 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
     check_model(project)
     task = build_task(project)
     histories = told(project)
+    project = task.study(project, histories)
+    task = build_task(project)
     names = [project.model.family, *task.baselines]
-    asked: dict[str, tuple[list[History], list[Array]]] = {q: ([], []) for q in task.questions}
-    answers: Answers = {(q, name): [] for q in task.questions for name in names}
+    answers: dict[str, list[Answers]] = {name: [] for name in names}
     seconds = []
-    epochs = project.train.epochs + (epochs_of(project) if project.prune.amount else 0)
+    epochs = epochs_in(project)
+    exam = list(deal(project, task, histories, count))
+    unseen: list[intervals.Answers] = []
     with progress(f"cross-validating {project.model.family}", count * epochs) as advance:
-        for fold, (others, held) in enumerate(folds(histories, count, FOLD_SEED, lasting=task.lasting)):
-            parts = split(others, project, held, lasting=task.lasting)
+        for fold in exam:
             seen = 0
 
-            def step(done: int, error: float, fold: int = fold) -> None:
+            def step(done: int, error: float, fold: int = fold.place) -> None:
                 nonlocal seen
                 seen += 1
                 advance(1, f"fold {fold + 1}: validation error {error:.3g}")
 
-            asked_of = (parts.train, parts.validation)
-            fitted = fit(project, *asked_of, seed=project.train.seed + fold, told=step)
-            if project.prune.amount:
-                fitted = prune(fitted, *asked_of, seed=project.train.seed + fold, told=step)
+            fitted = teach(project, fold, project.train.seed + fold.place, step)
             advance(epochs - seen, "")
             seconds.append(fitted.cpu_seconds)
             models: dict[str, Predict] = {names[0]: lambda h, by=fitted.predictor: predict(by, h)}  # type: ignore[misc]
-            models |= {name: fitted_by(project, task, parts) for name, fitted_by in task.baselines.items()}
-            judges = [h for h in held if task.tells(h)]
-            for question, of in task.questions.items():
-                about, truths, answered = put(project, task, judges, models, of)
-                asked[question][0].extend(about)
-                asked[question][1].extend(truths)
-                for name, given in answered.items():
-                    answers[question, name] += given
-    headline = task.measures[0]
-    found = {q: {n: tally(headline, asked[q][0], answers[q, n], asked[q][1]) for n in names} for q in task.questions}
-    return _report(project, task, count, found, seconds, len(machines(histories)))
-
-
-def put(
-    project: Project, task: Task, judges: Sequence[History], models: dict[str, Predict], of: Question
-) -> tuple[list[History], list[Array], dict[str, list[Array]]]:
-    """One question put to all models: the histories it is about, the truth, and what each model answers."""
-    drawn = cuts(judges, FOLD_SEED, of.starts, of.each, project.timing.warm_up_readings, of.mid_life)
-    if task.measures[0].at == "record":
-        windows = [h.window(c.start, len(h)) for c in drawn if task.judged(h := judges[c.index])]
-        windows = [w for w in windows if task.judged(w)]
-        return windows, [truth_of(task, w) for w in windows], {name: model(windows) for name, model in models.items()}
-    truths = [truth_of(task, judges[c.index])[c.stop - 1 : c.stop] for c in drawn]
-    keep = [i for i, truth in enumerate(truths) if not np.isnan(truth).any()]
-    drawn = [drawn[i] for i in keep]
-    answered = {name: ask(model, judges, drawn) for name, model in models.items()}
-    return [judges[c.index] for c in drawn], [truths[i] for i in keep], answered
+            models |= {name: fitted_by(project, task, fold.parts) for name, fitted_by in task.baselines.items()}
+            unseen.append(intervals.ask(fitted.predictor, fold.parts.test))
+            for name, model in models.items():
+                answers[name].append(fold.examine(model))
+    by_model = {name: figures(task, exam, [answers[name]]) for name in names}
+    found = {question: {name: by_model[name][question] for name in names} for question in task.questions}
+    report = _report(project, task, count, found, seconds, len(machines(histories)))
+    return report | ({"intervals": intervals.crosswise(task, unseen)} if task.reaches else {})
 
 
 def _report(
@@ -130,5 +100,6 @@ def render_cv(report: dict[str, Any]) -> str:
             render(["against the model", "baseline", "behind by", "95 % interval"], gaps),
             "",
             *(f"{question}: {of['verdict']}" for question, of in questions.items()),
+            *around(report.get("intervals", [])),
         ]
     )

@@ -128,6 +128,7 @@ def fit(
     With a `checkpoint`, a course of this `name` that stands in it goes on from there.
     """
     seed = project.train.seed if seed is None else seed
+    project = build_task(project).study(project, [*training, *validation])
     task = build_task(project)
     training, validation = task.taught(training), task.taught(validation)
     spec = project.train
@@ -184,7 +185,7 @@ class School:
             told(at.done, at.best_error)
         while at.done < schedule.epochs and at.done - at.best_epoch < schedule.patience:
             try:
-                self._epoch(at, schedule)
+                self._epoch(at, schedule, (family.memory or 1) - 1)
             except DataError:
                 if checkpoint:
                     checkpoint.drop()  # it would only lead here again
@@ -199,13 +200,14 @@ class School:
         family.eval()
         return Lived(name, tuple(at.losses), tuple(at.errors), at.best_epoch, at.cpu_seconds), at.best_error
 
-    def _epoch(self, at: Standing, schedule: Schedule) -> None:
+    def _epoch(self, at: Standing, schedule: Schedule, lead: int) -> None:
         started = time.process_time()
         for group in at.optimizer.param_groups:
             group["lr"] = schedule.learning_rate * _rate(at.done / schedule.epochs, self.course.rise)
         at.family.train()
         losses = []
-        for batch in epoch(self.lessons, at.rng, self.spec.batch_size, self.spec.mid_life, self.course.longest):
+        spec = self.spec
+        for batch in epoch(self.lessons, at.rng, spec.batch_size, spec.mid_life, self.course.longest, lead):
             at.optimizer.zero_grad()
             loss = self.task.loss(batch.through(at.family), batch)
             loss.backward()  # type: ignore[no-untyped-call]

@@ -20,6 +20,7 @@ from train.data.split import Split, check_later, split
 from train.evaluate import Judged, judge
 from train.fit import Fitted, Lived, Told, fit
 from train.infer import predict
+from train.intervals import Answers, epochs_asked, judged_all, out_of_fold, rounds, shortfall, tables
 from train.picture import picture
 from train.prune import check_prunable, epochs_of, prune, pruned_report
 from train.report import render_report, report_of
@@ -38,8 +39,10 @@ def train_run(project: Project, folder: Path, *, fresh: bool = False) -> Run:
     check_free(folder)
     check_model(project)
     parts = prepare(project)
+    project = build_task(project).study(project, [*parts.train, *parts.validation, *parts.test])
     with resuming(folder, project, parts, b"", fresh) as checkpoint:
-        return _finish(folder, parts, fit_with_progress(project, parts, checkpoint=checkpoint))
+        fitted = fit_with_progress(project, parts, checkpoint=checkpoint)
+        return _finish(folder, parts, fitted, ask_with_progress(project, parts, checkpoint=checkpoint))
 
 
 def prune_run(run: Run, spec: PruneSpec, folder: Path, *, overrides: Sequence[str] = (), fresh: bool = False) -> Run:
@@ -63,11 +66,12 @@ def prune_run(run: Run, spec: PruneSpec, folder: Path, *, overrides: Sequence[st
     courses = tuple(Lived.of(table) for table in run.report["fit"]["courses"])
     whole = Fitted(predictor, run.report["fit"]["validation_error"], courses)
     with resuming(folder, project, parts, weights_of(predictor), fresh) as checkpoint:
-        return _finish(folder, parts, prune_with_progress(whole, parts, checkpoint=checkpoint))
+        small = prune_with_progress(whole, parts, checkpoint=checkpoint)
+        return _finish(folder, parts, small, ask_with_progress(project, parts, checkpoint=checkpoint))
 
 
-def _finish(folder: Path, parts: Split, fitted: Fitted) -> Run:
-    """Judge, report, draw, save."""
+def _finish(folder: Path, parts: Split, fitted: Fitted, answers: Answers) -> Run:
+    """Judge, report, draw, save; `answers` of models that never saw the machine make the intervals."""
     project, task = fitted.predictor.project, fitted.predictor.task
     judged: dict[str, Judged] = {project.model.family: judge(task, parts.test, lambda h: predict(fitted.predictor, h))}
     for name, baseline in task.baselines.items():
@@ -76,8 +80,12 @@ def _finish(folder: Path, parts: Split, fitted: Fitted) -> Run:
     report["histories"] = histories_sha256([*parts.train, *parts.validation, *parts.test])
     if fitted.before is not None:
         report["pruned"] = pruned_report(fitted.before, fitted, parts, judged[project.model.family])
+    intervals = tables(task, answers)
+    if task.reaches:
+        report["notes"] += shortfall(task, parts)
+        report["intervals"] = judged_all(fitted.predictor, intervals, parts.test)
     kept = calibration([*parts.train, *parts.validation])
-    run = Run(project, fitted.predictor, parts.test, kept, report)
+    run = Run(project, fitted.predictor, parts.test, kept, report, intervals)
     predictions = predict(fitted.predictor, parts.test)
     beside = {
         REPORT_TEXT: render_report(report).encode() + b"\n",
@@ -121,7 +129,7 @@ def check_model(project: Project) -> None:
 def prepare(project: Project) -> Split:
     """Histories gathered and dealt out, with the notes about them told. Raises DataError."""
     histories, test = told(project), tested(project)
-    task = build_task(project)
+    task = build_task(build_task(project).study(project, [*histories, *(test or [])]))
     if test is not None:
         (check_apart if task.lasting else check_later)(histories, test)
     parts = split(histories, project, test, lasting=task.lasting)
@@ -182,6 +190,17 @@ def prune_with_progress(
     with _progress(f"pruning {project.model.family}", project, epochs_of(project)) as told:
         teachers = (parts.train, parts.validation)
         return prune(whole, *teachers, spec=project.prune, seed=seed, told=told, checkpoint=checkpoint)
+
+
+def ask_with_progress(
+    project: Project, parts: Split, seed: int | None = None, checkpoint: Checkpoint | None = None
+) -> Answers:
+    """`out_of_fold` on one thread under a bar; nothing where the project asks for no intervals."""
+    count = rounds(project, parts)
+    if not count:
+        return {}
+    with _progress(f"intervals of {project.model.family}", project, count * epochs_asked(project)) as told:
+        return out_of_fold(project, parts, seed=seed, told=told, checkpoint=checkpoint)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ class Predictor(nn.Module):
         self.scaler = scaler
         self.family = family
         self.task = task
+        task.meet(scaler)
         self.tail = task.tail()
 
     @property

@@ -10,6 +10,7 @@ from train.data.history import machines
 from train.data.split import Split
 from train.evaluate import Figure, Judged
 from train.fit import Fitted
+from train.intervals import sentence
 from train.prune import render_pruned
 
 
@@ -75,7 +76,18 @@ def facts(report: dict[str, Any]) -> list[str]:
         *report["notes"],
         f"{fit['epochs']} epochs ({best}), {fit['cpu_seconds']:.0f} CPU seconds",
         *([render_pruned(report["pruned"])] if "pruned" in report else []),
+        *around(report.get("intervals", [])),
     ]
+
+
+TOLD = 4
+"""Intervals told one by one; a forecast may have dozens."""
+
+
+def around(found: list[dict[str, Any]]) -> list[str]:
+    """Judged intervals, a sentence each."""
+    said = [sentence(one) for one in found[:TOLD]]
+    return [*said, f"{len(found) - TOLD} more intervals: see report.json"] if len(found) > TOLD else said
 
 
 def render_report(report: dict[str, Any]) -> str:

@@ -7,15 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from edge.intervals import Interval
 from edge.spec import flat
 from train.curves import draw_curves
 from train.evaluate import Judged
+from train.interval_picture import draw_intervals
+from train.intervals import sentence
 from train.picture import svg
 from train.report import cell, facts
 from train.run import Run
 from train.tasks.base import Array
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 
 @dataclass(frozen=True)
@@ -36,17 +42,37 @@ def page(run: Run, predictions: Sequence[Array], judged: dict[str, Judged]) -> s
         svg(lambda drawing: task.draw(drawing, run.heldout, predictions, judged), "predictions against truth"),
         f"Judged at {run.report['judged_at']}. Thin bars, where there are any: 95 % bootstrap interval over machines.",
     )
+    around = [_around(run, interval, table, predictions) for interval, table in _judged(run)]
     learnt = Picture(
         "How it learnt",
         svg(lambda drawing: draw_curves(drawing, courses, error), "loss and validation error by epoch", height=3.4),
         "Validation histories taught nothing: they chose the epoch whose weights were kept (dot; dotted on the left).",
     )
-    return render_html(run.report, [found, learnt], json.dumps(flat(run.project), indent=1, ensure_ascii=False))
+    return render_html(
+        run.report, [found, *around, learnt], json.dumps(flat(run.project), indent=1, ensure_ascii=False)
+    )
+
+
+def _judged(run: Run) -> list[tuple[Interval, dict[str, Any]]]:
+    """The first table of intervals that was judged, with what was found: what more there are is in the facts."""
+    found = {table["output"]: table for table in run.report.get("intervals", [])}
+    return [(interval, found[interval.output]) for interval in run.intervals if interval.output in found][:1]
+
+
+def _around(run: Run, interval: Interval, found: dict[str, Any], predictions: Sequence[Array]) -> Picture:
+    def draw(drawing: Drawing) -> None:
+        draw_intervals(drawing, run.predictor.task, interval, found, run.heldout, predictions)
+
+    return Picture(
+        "How sure it is",
+        svg(draw, f"intervals of {interval.output}"),
+        f"{sentence(found)}. The table was made of {interval.machines} machines of the training side, each asked by a "
+        "model that never saw it.",
+    )
 
 
 def render_html(report: dict[str, Any], pictures: Sequence[Picture], project: str) -> str:
     """The page: verdict first, then pictures, the table beside the baselines, facts; `project` is its text."""
-    style = files("train").joinpath("report.css").read_text(encoding="utf-8")
     title = f"{report['project']}: {report['model']}"
     options = ", ".join(f"{key} {value}" for key, value in report["options"].items())
     drawn = "".join(
@@ -54,11 +80,7 @@ def render_html(report: dict[str, Any], pictures: Sequence[Picture], project: st
         for p in pictures
     )
     said = "".join(f"<li>{escape(line)}</li>" for line in facts(report))
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title><style>{style}</style></head><body>
-<h1>{escape(title)}</h1>
-<p class="of">{escape(f"{options + ', ' if options else ''}{report['weights']:,} weights")}</p>
+    body = f"""<p class="of">{escape(f"{options + ', ' if options else ''}{report['weights']:,} weights")}</p>
 <p class="verdict">{escape(report["verdict"])}</p>
 {drawn}
 <h2>Beside honest baselines</h2>
@@ -66,7 +88,18 @@ def render_html(report: dict[str, Any], pictures: Sequence[Picture], project: st
 <p class="note">In brackets: 95 % bootstrap interval over machines. What is judged here taught nothing.</p>
 <h2>How it was fitted</h2>
 <ul>{said}</ul>
-<details><summary>The project, with every default</summary><pre>{escape(project)}</pre></details>
+<details><summary>The project, with every default</summary><pre>{escape(project)}</pre></details>"""
+    return document(title, body)
+
+
+def document(title: str, body: str) -> str:
+    """A whole page in the house's style; `body` is HTML."""
+    style = files("train").joinpath("report.css").read_text(encoding="utf-8")
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title><style>{style}</style></head><body>
+<h1>{escape(title)}</h1>
+{body}
 </body></html>
 """
 
@@ -87,7 +120,7 @@ def _table(report: dict[str, Any]) -> str:
     head = "".join(f"<th{_mark(i)}>{escape(name)}</th>" for i, name in enumerate(models))
     body = "".join(
         f"<tr><td>{escape(name)}{f' ({escape(unit)})' if unit else ''}</td>"
-        + "".join(f"<td{_mark(i)}>{_figure(figure)}</td>" for i, figure in enumerate(figures))
+        + "".join(f"<td{_mark(i)}>{figure_of(figure)}</td>" for i, figure in enumerate(figures))
         + "</tr>"
         for name, unit, figures in rows
     )
@@ -98,6 +131,7 @@ def _mark(column: int) -> str:
     return ' class="model"' if column == 0 else ""
 
 
-def _figure(figure: dict[str, Any]) -> str:
+def figure_of(figure: dict[str, Any]) -> str:
+    """A figure of a report, its interval in small print."""
     middle, bracket, interval = cell(figure).partition(" [")
     return escape(middle) + (f' <span class="in">[{escape(interval)}</span>' if bracket else "")

@@ -17,7 +17,9 @@ import numpy as np
 import torch
 
 from edge.errors import DataError, ProjectError
+from edge.intervals import Interval
 from edge.spec import Project, flat, parse_project
+from edge.typed import build, plain
 from train.build import build_family, build_task
 from train.data.history import History
 from train.data.scale import Scaler
@@ -28,10 +30,13 @@ HELDOUT, CALIBRATION = "heldout.npz", "calibration.npz"
 """Members every run folder has; the report's text and picture lie beside them for people."""
 
 
+INTERVALS = "intervals.json"
+"""The tables of intervals, where a run has some."""
+
 REPORT_TEXT, REPORT_PAGE, PICTURE = "report.txt", "report.html", "predictions.png"
 """What lies beside them for people."""
 
-OURS = frozenset({PROJECT, MODEL, HELDOUT, CALIBRATION, REPORT, REPORT_TEXT, REPORT_PAGE, PICTURE})
+OURS = frozenset({PROJECT, MODEL, HELDOUT, CALIBRATION, REPORT, REPORT_TEXT, REPORT_PAGE, PICTURE, INTERVALS})
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Run:
     """A fitted model with its project, in eval mode, the held-out histories (never fitted on), and its report.
 
     `calibration`: some histories of the training side, whose readings tell an int8 file the ranges of its numbers.
+    `intervals`: the tables of the outputs that have one.
     """
 
     project: Project
@@ -46,6 +52,7 @@ class Run:
     heldout: list[History]
     calibration: list[History]
     report: dict[str, Any]
+    intervals: tuple[Interval, ...] = ()
 
 
 def save_run(folder: Path, run: Run, beside: Mapping[str, bytes] | None = None) -> None:
@@ -62,6 +69,7 @@ def save_run(folder: Path, run: Run, beside: Mapping[str, bytes] | None = None) 
         HELDOUT: _packed(run.heldout),
         CALIBRATION: _packed(run.calibration),
         REPORT: json.dumps(run.report, indent=1, allow_nan=False).encode() + b"\n",
+        **({INTERVALS: json.dumps(plain(run.intervals), indent=1).encode() + b"\n"} if run.intervals else {}),
         **(beside or {}),
     }
     folder = folder.absolute()
@@ -117,7 +125,7 @@ def load_run(folder: Path) -> Run:
         raise ProjectError(f"`{folder / PROJECT}`: {error}") from error
     try:
         state = torch.load(io.BytesIO(members[MODEL]), weights_only=True)
-        predictor = _rebuilt(project, state)
+        predictor = rebuilt(project, state)
     except (
         RuntimeError,
         pickle.UnpicklingError,
@@ -130,7 +138,17 @@ def load_run(folder: Path) -> Run:
         reason = str(error).partition("\n")[0]
         raise DataError(f"`{folder / MODEL}` is damaged or does not fit its project ({reason}); train again") from error
     heldout, calibration = (_histories(folder, name, members[name]) for name in (HELDOUT, CALIBRATION))
-    return Run(project, predictor, heldout, calibration, report)
+    return Run(project, predictor, heldout, calibration, report, _intervals(folder))
+
+
+def _intervals(folder: Path) -> tuple[Interval, ...]:
+    if not (folder / INTERVALS).exists():
+        return ()
+    try:
+        table = json.loads(_read(folder, INTERVALS))
+        return tuple(build(Interval, one, f"[{place}]") for place, one in enumerate(table))
+    except (ValueError, TypeError, ProjectError) as error:
+        raise DataError(f"`{folder / INTERVALS}` is damaged ({error}); train again") from error
 
 
 def _histories(folder: Path, name: str, content: bytes) -> list[History]:
@@ -140,7 +158,8 @@ def _histories(folder: Path, name: str, content: bytes) -> list[History]:
         raise DataError(f"`{folder / name}` is damaged ({error}); train again") from error
 
 
-def _rebuilt(project: Project, state: dict[str, Any]) -> Predictor:
+def rebuilt(project: Project, state: dict[str, Any]) -> Predictor:
+    """The predictor of these weights, in eval mode. Raises RuntimeError or KeyError where they are another one's."""
     prefix = "scaler."
     scaler = Scaler.blank(project, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
     task = build_task(project)
@@ -175,6 +194,8 @@ def _packed(histories: Sequence[History]) -> bytes:
         life=np.array([h.life for h in histories], np.int64),
         failed=np.array([h.failed for h in histories], np.bool_),
         left=np.array([np.nan if h.left is None else h.left for h in histories], np.float64),
+        labelled=np.array([h.label is not None for h in histories], np.bool_),
+        label=np.concatenate([np.full(len(h), "") if h.label is None else h.label for h in histories]),
         marked=np.array([h.anomalous is not None for h in histories], np.bool_),
         anomalous=np.concatenate(
             [np.zeros(len(h), np.bool_) if h.anomalous is None else h.anomalous for h in histories]
@@ -187,8 +208,10 @@ def _unpacked(content: bytes) -> list[History]:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         names = ("x", "mask", "ts", "length", "machine", "life", "failed", "left", "marked", "anomalous")
         table = {name: file[name] for name in names}
+        table["labelled"] = file["labelled"] if "labelled" in file else np.zeros(len(table["length"]), np.bool_)
+        label = file["label"] if table["labelled"].any() else np.empty(0, np.str_)
     ends = np.cumsum(table["length"])
-    known = (table[name] for name in ("machine", "life", "failed", "left", "marked"))
+    known = (table[name] for name in ("machine", "life", "failed", "left", "marked", "labelled"))
     facts = zip(ends - table["length"], ends, *known, strict=True)
     return [
         History(
@@ -200,6 +223,7 @@ def _unpacked(content: bytes) -> list[History]:
             None if np.isnan(left) else float(left),
             table["anomalous"][start:end] if marked else None,
             table["mask"][start:end],
+            label=label[start:end] if labelled else None,
         )
-        for start, end, machine, life, failed, left, marked in facts
+        for start, end, machine, life, failed, left, marked, labelled in facts
     ]

@@ -49,11 +49,12 @@ class Plan:
 @dataclass
 class Assembled:
     """Machine -> readings in time order, machines as they first appear; what is left behind the last of them, where
-    known; whether any file marks anomalies; and what a person should hear.
+    known; whether any file marks anomalies, and whether any has labels; and what a person should hear.
     """
 
     machines: dict[str, list[Record]]
     marked: bool
+    labelled: bool = False
     left: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -66,13 +67,17 @@ def assemble(
     A history to predict need not be `labelled`: its failure column is read where it is. Readings dated behind `latest`
     (seconds) are left out, unless most of a machine's are. Raises DataError naming file, line and column.
     """
-    data = plan.data if labelled else replace(plan.data, anomaly=None)
+    data = plan.data if labelled else replace(plan.data, anomaly=None, label=None)
     check_names(paths, data)
     found = Assembled({}, False)
     if data.anomaly is not None:
         found.marked = data.sensor is not None or any(data.anomaly in reader.columns(path, data) for path in paths)
         if not found.marked:
             found.notes.append(f"no file has the column `{data.anomaly}` (data.anomaly): nothing is known of anomalies")
+    if data.label is not None:
+        found.labelled = data.sensor is not None or any(data.label in reader.columns(path, data) for path in paths)
+        if not found.labelled:
+            found.notes.append(f"no file has the column `{data.label}` (data.label): no reading has a label")
     joined = _check_columns(reader, paths, plan, labelled, found.notes)
     for path in paths:
         for record in reader.records(path, data, plan.channels):

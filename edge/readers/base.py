@@ -15,7 +15,7 @@ from edge.spec import DataSpec
 @dataclass(frozen=True, slots=True)
 class Record:
     """One row of a history: values in channel order and sensors' units (NaN where missing), seconds, where it stood,
-    and whether it is marked as anomalous.
+    whether it is marked as anomalous, and the name of the state its machine is known to be in, or nothing.
     """
 
     machine: str
@@ -25,6 +25,7 @@ class Record:
     source: str
     line: int
     anomalous: bool = False
+    label: str = ""
 
 
 Cell = object
@@ -49,7 +50,7 @@ class Reader(Protocol):
 
     def records(self, path: Path, data: DataSpec, channels: Sequence[str]) -> Iterator[Record]:
         """The readings of one file. A channel that it has not is missing; a column of failures or anomalies
-        that it has not is never true.
+        that it has not is never true, one of labels never says anything.
         """
         ...
 

@@ -19,6 +19,9 @@ from edge.times import NoTime, moments
 ABSENT = frozenset({"", "nan", "na", "n/a", "#n/a", "null", "none", "-"})
 """Texts that mean "no value" in any history, compared in lower case."""
 
+UNSAID = frozenset({"nan", "null", "n/a", "#n/a"})
+"""Texts that are no label, compared in lower case."""
+
 TRUE = frozenset({"1", "1.0", "true", "yes", "t", "y", "on", "ja", "j", "wahr"})
 """What a failure column says at the last reading of a life."""
 
@@ -97,6 +100,7 @@ class Layout:
     machine: str | None
     failure: int | None
     anomaly: int | None
+    label: int | None
     first: int
     channels: tuple[int, ...]
     """Places of the file's channels among all channels."""
@@ -116,13 +120,14 @@ def layout(path: Path, header: Sequence[str], data: DataSpec, channels: Sequence
         if name not in header:
             way = f', or write machine = "{FILE}" or "{FOLDER}" where each is one machine'
             raise DataError(no_column(path, name, key, header) + (way if key == "data.machine" else ""))
-    flags = [flag for flag in (data.failure, data.anomaly) if flag is not None and flag in header]
+    said = (data.failure, data.anomaly, data.label)
+    flags = [flag for flag in dict.fromkeys(said) if flag is not None and flag in header]
     base = [data.time, *([] if alone is not None else [data.machine]), *flags]
-    failure, anomaly = (base.index(f) if f in flags else None for f in (data.failure, data.anomaly))
+    failure, anomaly, label = (base.index(f) if f in flags else None for f in said)
     here = [] if data.sensor is not None else [i for i, channel in enumerate(channels) if channel in header]
     named = [data.sensor, data.value] if data.sensor is not None else [channels[i] for i in here]
     columns = tuple(str(name) for name in [*base, *named])
-    return Layout(columns, alone, failure, anomaly, len(base), tuple(here))
+    return Layout(columns, alone, failure, anomaly, label, len(base), tuple(here))
 
 
 def no_column(path: Path, name: str, key: str, header: Sequence[str]) -> str:
@@ -153,6 +158,7 @@ def records(reader: Reader, path: Path, data: DataSpec, channels: Sequence[str])
         before[machine, sensor] = ts
         failed = plan.failure is not None and truth(cells[plan.failure], source, line, plan.columns[plan.failure])
         anomalous = plan.anomaly is not None and truth(cells[plan.anomaly], source, line, plan.columns[plan.anomaly])
+        label = "" if plan.label is None else labelled(cells[plan.label], data)
         if data.sensor is None:
             try:
                 found = list(map(value, cells[plan.first :]))
@@ -161,21 +167,23 @@ def records(reader: Reader, path: Path, data: DataSpec, channels: Sequence[str])
             if not everything:
                 known = dict(zip(plan.channels, found, strict=True))
                 found = [known.get(i, MISSING) for i in range(len(channels))]
-            yield Record(machine, ts, found, failed, source, line, anomalous)
+            yield Record(machine, ts, found, failed, source, line, anomalous, label)
             continue
         if sensor == data.failure:
             failed = truth(cells[plan.first + 1], source, line, sensor)
         if sensor == data.anomaly:
             anomalous = truth(cells[plan.first + 1], source, line, sensor)
-        if sensor not in place and not failed and not anomalous:
+        if sensor == data.label:
+            label = labelled(cells[plan.first + 1], data)
+        if sensor not in place and not failed and not anomalous and not label:
             continue
         if pending is None or pending.machine != machine or pending.ts != ts:
             if pending is not None:
                 yield pending
-            pending = Record(machine, ts, [MISSING] * len(channels), failed, source, line, anomalous)
-        elif failed or anomalous:
-            either = pending.failed or failed, pending.anomalous or anomalous
-            pending = replace(pending, failed=either[0], anomalous=either[1])
+            pending = Record(machine, ts, [MISSING] * len(channels), failed, source, line, anomalous, label)
+        elif failed or anomalous or label:
+            either = pending.failed or failed, pending.anomalous or anomalous, pending.label or label
+            pending = replace(pending, failed=either[0], anomalous=either[1], label=either[2])
         if sensor in place:
             try:
                 number = value(cells[plan.first + 1])
@@ -204,6 +212,14 @@ def named(cell: Cell) -> str:
     if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):
         return ""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+def labelled(cell: Cell, data: DataSpec) -> str:
+    """A cell of a column of labels: the name of a state, nothing where the cell is empty or in `data.missing`. `none`
+    and `-` are names, too.
+    """
+    name = named(cell)
+    return "" if name.lower() in UNSAID or name in data.missing else name
 
 
 def truth(cell: Cell, source: str, line: int, column: str) -> bool:

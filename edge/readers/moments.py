@@ -20,7 +20,7 @@ class Merged:
 
 def merge(records: Sequence[Record], limits: Limits) -> Merged:
     """The rows of one machine, sorted by time, one a moment. The first value of a channel inside its `limits` counts,
-    and so does a failure or an anomaly that any row of the moment reports.
+    and so does a failure or an anomaly that any row of the moment reports, and the first label.
     """
     found = Merged([])
     for record in sorted(records, key=lambda record: record.ts):
@@ -40,6 +40,7 @@ def merge(records: Sequence[Record], limits: Limits) -> Merged:
         found.different += other
         found.same += said and not other and not news
         failed, anomalous = first.failed or record.failed, first.anomalous or record.anomalous
-        if news or (failed, anomalous) != (first.failed, first.anomalous):
-            found.records[-1] = replace(first, values=values, failed=failed, anomalous=anomalous)
+        label = first.label or record.label
+        if news or (failed, anomalous, label) != (first.failed, first.anomalous, first.label):
+            found.records[-1] = replace(first, values=values, failed=failed, anomalous=anomalous, label=label)
     return found

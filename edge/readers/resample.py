@@ -33,7 +33,7 @@ def resample(records: Sequence[Record], period_s: float, ways: Sequence[str], li
     carried on or interpolated. A channel without a value inside its `limits` is missing there, and a period without
     readings has none, so gaps stay gaps. Periods are counted from 1970 (or from 0), not from the first reading: a piece
     of a history gives a piece of its readings. A failure ends its period early; what follows it inside is left out. A
-    period that was anomalous for a while is anomalous.
+    period that was anomalous for a while is anomalous, and its label is the last one in it.
     `ways` names an aggregate for each channel.
     """
     made: list[Record] = []
@@ -62,4 +62,5 @@ def _one(group: Sequence[Record], number: int | None, period_s: float, ways: Seq
         good = [value for record in group if low <= (value := record.values[i]) <= high]
         values.append(AGGREGATES[way](good) if good else MISSING)
     marked = any(record.anomalous for record in group)
-    return replace(group[-1], ts=round(number * period_s, 6), values=values, anomalous=marked)
+    label = next((record.label for record in reversed(group) if record.label), "")
+    return replace(group[-1], ts=round(number * period_s, 6), values=values, anomalous=marked, label=label)

@@ -8,6 +8,7 @@ import click
 
 from edge.bundle import Bundle
 from edge.certificate import render
+from edge.intervals import Interval
 from edge.manifest import Manifest, dump
 from edge.table import render as table
 
@@ -47,11 +48,22 @@ def describe(manifest: Manifest) -> str:
             f"timing   a reading each {project.timing.period_s:g} s, warm after {project.timing.warm_up_readings}, "
             f"{project.timing.on_gap} after a gap of {project.timing.max_gap_s:g} s",
             f"alarm    {said}; held for {alarm.hold_readings} readings",
+            *(_around(interval) for interval in manifest.intervals),
             f"mqtt     {project.mqtt.readings} -> {project.mqtt.predictions}",
             "",
             render(manifest.certificate),
         ]
     )
+
+
+def _around(interval: Interval) -> str:
+    stage = interval.stages[-1]
+    reach = ", ".join(
+        f"at {p:.3g} -{b:.3g} +{a:.3g}" for p, b, a in zip(stage.at, stage.below, stage.above, strict=True)
+    )
+    seen = f" once {stage.since} readings were seen" if stage.since else ""
+    told = f"{100 * interval.share:g} % of {interval.output}, from {interval.machines} machines"
+    return f"interval {told};{seen} {reach}"
 
 
 def _limits(manifest: Manifest, channel: str) -> list[float | None]:

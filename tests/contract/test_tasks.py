@@ -40,8 +40,10 @@ def task(request: pytest.FixtureRequest) -> Task:
 
 
 def history(failed: bool, left: float | None, length: int = 150) -> History:
+    """A record that says all a task may learn from: its end, its readings, and marks in its second half."""
     x = np.random.default_rng(0).normal(size=(length, 3)).astype(np.float32)
-    return History("m", 0, np.arange(length, dtype=float), x, failed, left)
+    marks = np.arange(length) >= length / 2
+    return History("m", 0, np.arange(length, dtype=float), x, failed, left, marks)
 
 
 LIVES = [history(True, 0.0), history(False, None), history(False, 7.0), history(True, 0.0, 2)]
@@ -191,9 +193,9 @@ def test_what_a_tail_knows_is_in_its_buffers(task: Task) -> None:
 
 
 def test_an_alarm_it_does_not_know_is_refused(task: Task) -> None:
-    strange = ({"raise_below", "clear_above", "raise_above", "clear_below"} - set(task.alarm_keys)).pop()
-    with pytest.raises(ProjectError, match=rf"knows no `alarm\.{strange}`"):
-        made(task_kind(task), alarm={strange: 0.5})
+    for strange in {"raise_below", "clear_above", "raise_above", "clear_below"} - set(task.alarm_keys):
+        with pytest.raises(ProjectError, match=rf"knows no `alarm\.{strange}`"):
+            made(task_kind(task), alarm={strange: 0.5})
 
 
 def test_the_alarm_it_decides_by_travels(task: Task) -> None:
@@ -205,3 +207,17 @@ def test_the_alarm_it_decides_by_travels(task: Task) -> None:
 def test_unknown_options_are_refused(kind: str) -> None:
     with pytest.raises(ProjectError, match=r"unknown key `task\.colour`"):
         build_task(parse_project({**TABLE, "task": {"kind": kind, "colour": "red"}}))
+
+
+def test_an_interval_is_around_an_output_whose_truth_is_known(task: Task) -> None:
+    assert task.reaches == ()
+    if not hasattr(task.options, "interval"):
+        return
+    asking = build_task(parse_project({**TABLE, "task": {"kind": task_kind(task), "interval": 0.8}}))
+    names = [name for name, _ in asking.outputs]
+    told = [reach.output for reach in asking.reaches]
+    assert told and len(set(told)) == len(told) and set(told) <= set(names)
+    truths = [truth for life in LIVES if (truth := asking.truth(life)) is not None]
+    for reach in asking.reaches:
+        assert reach.share == 0.8 and (reach.low is None) == (reach.high is None)
+        assert any(np.isfinite(truth[:, names.index(reach.output)]).any() for truth in truths)

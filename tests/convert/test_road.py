@@ -33,7 +33,7 @@ PUMP = {
     "task": {"kind": "rul"},
 }
 
-OPERATORS = {
+TWENTY = {
     *("Add", "Concat", "Div", "Exp", "Gemm", "LayerNormalization", "MatMul", "Mul", "Neg", "ReduceSum"),
     *("Relu", "Reshape", "Sigmoid", "Slice", "Softmax", "Split", "Squeeze", "Sub", "Tanh", "Unsqueeze"),
 }
@@ -117,7 +117,7 @@ def test_the_step_graph_uses_few_operators_and_names_its_state(road: Road) -> No
     executable = opened.manifest.executable("onnx", "float32")
     assert executable is not None
     graph = onnx.load_from_string(opened.model(executable)).graph
-    assert {node.op_type for node in graph.node} <= OPERATORS
+    assert {node.op_type for node in graph.node} <= TWENTY
     states, extras = opened.manifest.states, opened.manifest.extras
     assert [i.name for i in graph.input] == [*opened.manifest.reading, *(s.name for s in states)]
     assert [o.name for o in graph.output] == ["y", *(e.name for e in extras), *(f"{s.name}_next" for s in states)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from edge.readers.assemble import Plan, assemble
 from edge.readers.csv_text import CsvReader
 from edge.recipes import RECIPES
 from edge.spec import load_project
+from train.data.faults import with_faults
 from train.data.history import inputs
-from train.data.simulate import Fleet, project_text, simulate, write_histories
+from train.data.simulate import Fleet, Life, project_text, simulate, write_histories
 from train.infer import predict
 from train.pipeline import train_run
 from train.run import Run, load_run
@@ -33,7 +35,11 @@ from train.run import Run, load_run
 OPTIONS: dict[str, list[str]] = {
     "failure": ["task.horizon=80", "alarm.raise_above=0.4", "alarm.clear_below=0.2"],
     "anomaly": ["task.suspect_readings=80", "task.smooth_readings=10"],
+    "forecast": ["task.horizons=[1, 6]", "alarm.raise_above=3.5", "alarm.clear_below=3.0"],
+    "classify": ["data.label=state", "alarm.raise_above=0.25"],
 }
+LIVES: dict[str, Callable[[Sequence[Life]], list[Life]]] = {"classify": with_faults}
+"""What a task's histories say beyond readings and failures."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,8 @@ class Road:
 def road(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Road:
     """A small model of each task."""
     folder = tmp_path_factory.mktemp(f"task-{request.param}")
-    write_histories(folder / "history", simulate(Fleet(machines=8, seed=1)))
+    lives = LIVES.get(request.param, list)(simulate(Fleet(machines=8, seed=1)))
+    write_histories(folder / "history", lives)
     (folder / "p.toml").write_text(project_text(test=None))
     settings = [f"task.kind={request.param}", *OPTIONS[request.param], "model.hidden=8", "train.epochs=3"]
     run = train_run(load_project(folder / "p.toml", [*settings, "train.learning_rate=0.02"]), folder / "run")
@@ -119,6 +126,7 @@ def test_a_saved_run_predicts_the_same(road: Road) -> None:
         np.testing.assert_array_equal(a, b)
     for before, after in zip(road.run.heldout, again.heldout, strict=True):
         assert (before.anomalous is None) == (after.anomalous is None)
+        np.testing.assert_array_equal(before.label, after.label)
 
 
 def test_the_report_names_its_measures_and_its_baselines(road: Road) -> None:

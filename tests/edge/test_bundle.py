@@ -210,3 +210,16 @@ def test_an_interrupted_write_leaves_the_old_bundle(bundle: Path) -> None:
         write_bundle(bundle, broken, MEMBERS)
     assert bundle.read_bytes() == before
     assert [p.name for p in bundle.parent.iterdir()] == ["pump.edge"]
+
+
+def test_a_bundle_of_the_first_schema_is_read(bundle: Path) -> None:
+    def older(members: dict[str, bytes]) -> None:
+        table = json.loads(members["manifest.json"])
+        for key in ("seal", "takes", "extras", "intervals"):
+            del table[key]
+        table["schema"] = 1
+        members["manifest.json"] = json.dumps({**table, "seal": manifests._seal(table)}).encode()
+
+    new = Bundle.open(bundle).manifest
+    rewrite(bundle, older)
+    assert Bundle.open(bundle).manifest == new and new.intervals == ()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edge.errors import ProjectError
 from edge.spec import DataSpec
-from edge.times import LATEST, NoTime, moments, spoken, zone_of
+from edge.times import LATEST, NoTime, moments, spoken, written, zone_of
 
 BERLIN = "Europe/Berlin"
 
@@ -122,3 +122,18 @@ def test_any_cell_is_a_sane_moment_or_none(cell: object) -> None:
 def test_formats_are_found_for_what_is_written_in_them(moment: datetime) -> None:
     for form in ("%d.%m.%Y %H:%M:%S", "%m/%d/%Y %I:%M %p", "%Y/%m/%d %H:%M", "%Y%m%d%H%M%S"):
         assert form in spoken(moment.strftime(form))
+
+
+@given(st.datetimes(datetime(1980, 1, 2), datetime(2090, 1, 1)), st.sampled_from([BERLIN, "+05:30", "UTC"]))
+def test_a_moment_is_written_so_that_it_can_be_read_again(moment: datetime, zone: str) -> None:
+    seconds = moment.replace(microsecond=0, tzinfo=UTC).timestamp()
+    assert at(written(seconds, DataSpec(path="", timezone=zone)), timezone=zone) == seconds
+
+
+def test_times_are_written_as_the_histories_write_them() -> None:
+    seconds = datetime(2026, 3, 1, 12, 0, tzinfo=UTC).timestamp()
+    assert written(seconds, DataSpec(path="")) == "2026-03-01T12:00:00Z"
+    assert written(seconds + 0.25, DataSpec(path="")) == "2026-03-01T12:00:00.250Z"
+    assert written(seconds, DataSpec(path="", time_format="%d.%m.%Y %H:%M", timezone=BERLIN)) == "01.03.2026 13:00"
+    assert written(seconds, DataSpec(path="", time_unit="ms")) == "1772366400000"
+    assert written(187.0, DataSpec(path="")) == "187"

@@ -20,6 +20,7 @@ LONGEST = 350
 HEAVY = frozenset(
     {"torch", "tensorflow", "numpy", "onnx", "onnxruntime", "onnxscript", "ai_edge_litert", "tflite_runtime"}
     | {"litert_torch", "ai_edge_quantizer", "sklearn", "matplotlib", "rich", "amqtt", "pyarrow"}
+    | {"statsmodels", "hmmlearn", "pandas"}
 )
 DEVICE_MAY = frozenset({"click", "paho", "orjson", *PACKAGES})
 """Beyond the standard library, what the runtime may have imported when nothing is open yet."""

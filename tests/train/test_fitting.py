@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge.errors import DataError, ProjectError
 from edge.spec import Project, parse_project
 from train.build import build_family, build_task
-from train.data.batches import epoch, lessons
+from train.data.batches import Lesson, epoch, lessons
 from train.data.history import History
 from train.data.scale import Scaler
 from train.evaluate import truth_of
@@ -169,6 +169,18 @@ def test_a_life_longer_than_a_lesson_is_entered_again_and_again() -> None:
     batches = list(epoch(taught, np.random.default_rng(0), 1, 1.0, 100))
     assert len(batches) == round(len(taught[0].x) / 100) and all(b.x.shape[1] <= 100 for b in batches)
     assert sum(b.x.shape[1] == 100 for b in batches) >= len(batches) - 1
+
+
+def test_what_is_entered_again_is_led_up_to_by_readings_that_teach_nothing() -> None:
+    at = torch.arange(400.0)[:, None]
+    taught = Lesson(at, at, torch.ones_like(at), torch.zeros(400, dtype=torch.bool))
+    leads = []
+    for batch in epoch([taught], np.random.default_rng(1), 1, 0.0, 100, lead=30):
+        lead = batch.x.shape[1] - 100
+        assert not batch.weight[0, :lead].any() and bool(batch.weight[0, lead:].all())
+        leads.append(lead if batch.x[0, 0, 0] > 0 else 30)
+    assert leads == [30] * 4
+    assert bool(taught.weight.all())
 
 
 @pytest.mark.parametrize(

@@ -150,3 +150,17 @@ def test_a_regime_that_is_held_is_the_one_that_was_last_seen() -> None:
     held[1::2] = held[0::2]  # condition and sensors of the reading before
     fitted = Scaler.fit([History("m", 0, np.arange(900.0), held, True, 0.0, mask=mask)], project(**REGIME))
     assert len(fitted.centres) == 3
+
+
+@pytest.mark.parametrize("columns", [(), ("load",)], ids=["plain", "regimes"])
+def test_the_inverse_gives_the_readings_back(columns: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(0)
+    load = rng.choice([60.0, 100.0], 400)
+    x = np.stack([101_325 + 10 * rng.normal(size=400) + load, np.full(400, 7.0), load], 1).astype(np.float32)
+    history = History("m", 0, np.arange(400, dtype=float), x, False, None)
+    table = {"project": {"name": "t"}, "data": {"path": "x"}, "task": {"kind": "forecast"}}
+    of = parse_project({**table, "signals": {"a": {}, "b": {}, "load": {}}, "regime": {"columns": list(columns)}})
+    scaler = Scaler.fit([history], of)
+    back, deviation = scaler.inverse(scaler(torch.from_numpy(x)))
+    np.testing.assert_allclose(back.numpy(), x, rtol=1e-6)
+    assert (deviation.broadcast_to(back.shape)[:, 1] == 0).all() and (deviation[..., 0] > 1).all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -56,23 +56,26 @@ def lessons(histories: Sequence[History], task: Task, scaler: Scaler) -> list[Le
 
 
 def epoch(
-    taught: Sequence[Lesson], rng: np.random.Generator, batch_size: int, mid_life: float, longest: int
+    taught: Sequence[Lesson], rng: np.random.Generator, batch_size: int, mid_life: float, longest: int, lead: int = 0
 ) -> Iterator[Batch]:
     """Every lesson once, in random order; a share `mid_life` of them begins at a random reading.
 
     A model that always saw the first reading learns to count from it and fails on a machine it meets in mid-life.
-    Lessons longer than `longest` readings are entered again at random places, as often as they hold that many.
+    Lessons longer than `longest` readings are entered again at random places, as often as they hold that many. No
+    machine begins there: the `lead` readings before the place run through the model and teach nothing, so that a model
+    that looks so far back learns from full windows.
     """
-    spans: list[tuple[int, int, int]] = []
+    spans: list[tuple[int, int, int, int]] = []
     for i, lesson in enumerate(taught):
         length = len(lesson.x)
         late = rng.random() < mid_life
-        starts = [int(rng.integers(0, max(1, length - 1))) if late else 0]
-        starts += rng.integers(0, max(1, length - longest), max(0, round(length / longest) - 1)).tolist()
-        spans += [(i, start, min(start + longest, length)) for start in starts]
+        begins = int(rng.integers(0, max(1, length - 1))) if late else 0
+        again = rng.integers(0, max(1, length - longest), max(0, round(length / longest) - 1)).tolist()
+        spans.append((i, begins, begins, min(begins + longest, length)))
+        spans += [(i, max(0, start - lead), start, min(start + longest, length)) for start in again]
     order = rng.permutation(len(spans))
     for at in range(0, len(order), batch_size):
-        yield pad([cut(taught[i], start, stop) for i, start, stop in (spans[j] for j in order[at : at + batch_size])])
+        yield pad([_led(taught[i], *span) for i, *span in (spans[j] for j in order[at : at + batch_size])])
 
 
 def cut(lesson: Lesson, start: int, stop: int) -> Lesson:
@@ -81,6 +84,16 @@ def cut(lesson: Lesson, start: int, stop: int) -> Lesson:
     if "dt" in more:
         more["dt"] = torch.cat([torch.zeros_like(more["dt"][:1]), more["dt"][1:]])
     return Lesson(*(t[start:stop] for t in (lesson.x, lesson.value, lesson.weight, lesson.censored)), more=more)
+
+
+def _led(lesson: Lesson, first: int, start: int, stop: int) -> Lesson:
+    """Readings `first` … `stop - 1`, of which those before `start` teach nothing."""
+    led = cut(lesson, first, stop)
+    if start == first:
+        return led
+    weight = led.weight.clone()
+    weight[: start - first] = 0.0
+    return replace(led, weight=weight)
 
 
 def pad(taught: Sequence[Lesson]) -> Batch:

@@ -77,7 +77,8 @@ def _gather(project: Project, pattern: str | Sequence[str], key: str) -> Gathere
         stretches = _stretches(project, machine, lives, found.left.get(machine), gathered.notes)
         for number, (stretch, beyond) in enumerate(stretches):
             one = _history(project, machine, number, stretch, beyond, lost)
-            gathered.histories.append(one if found.marked else replace(one, anomalous=None))
+            one = one if found.marked else replace(one, anomalous=None)
+            gathered.histories.append(one if found.labelled else replace(one, label=None))
     if empty:
         gathered.notes.append(f"{_rows_were(empty)} without a usable value in any channel in {key}; left out")
     if not gathered.histories:
@@ -195,4 +196,5 @@ def _history(
     lost.count(sent, mask)
     ts = np.array([r.ts for r in records], np.float64)
     marks = np.array([r.anomalous for r in records], np.bool_)
-    return History(machine, life, ts, np.array(rows, np.float32), records[-1].failed, left, marks, mask)
+    label = np.array([r.label for r in records], np.str_)
+    return History(machine, life, ts, np.array(rows, np.float32), records[-1].failed, left, marks, mask, label=label)

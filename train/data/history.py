@@ -18,7 +18,8 @@ class History:
     (see `edge.clean`), NaN only before a channel's first good value; `ts` [T] seconds, strictly increasing. `failed`:
     the last reading is the failure. `left`: readings truly left after the last one, where known (0 where it failed,
     those of the stretches behind it where they led to a failure), else None: the life is censored. `anomalous` [T]:
-    where a person marked the machine as faulty, None where nobody looked. `mask` [T, C] is true where a channel really
+    where a person marked the machine as faulty, None where nobody looked. `label` [T]: the name of the state it is
+    known to be in, "" where nobody knows, None where there are no names. `mask` [T, C] is true where a channel really
     had a good value; by default, wherever `x` has one.
     """
 
@@ -29,6 +30,7 @@ class History:
     failed: bool
     left: float | None
     anomalous: NDArray[np.bool_] | None = None
+    label: NDArray[np.str_] | None = field(default=None, kw_only=True)
     mask: NDArray[np.bool_] = field(default_factory=lambda: np.empty((0, 0), np.bool_))
 
     def __post_init__(self) -> None:
@@ -48,8 +50,11 @@ class History:
         whole = stop == len(self)
         left = None if self.left is None else self.left + len(self) - stop
         marks = None if self.anomalous is None else self.anomalous[start:stop]
+        label = None if self.label is None else self.label[start:stop]
         ts, x, mask = self.ts[start:stop], self.x[start:stop], self.mask[start:stop]
-        return replace(self, ts=ts, x=x, failed=self.failed and whole, left=left, anomalous=marks, mask=mask)
+        return replace(
+            self, ts=ts, x=x, failed=self.failed and whole, left=left, anomalous=marks, label=label, mask=mask
+        )
 
 
 def machines(histories: Sequence[History]) -> list[str]:

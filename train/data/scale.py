@@ -19,6 +19,9 @@ FLAT = 1e-6
 TINY = 1e-20
 """And one whose deviation is below this, in its unit, is noise of the number format."""
 
+SQUARE = 1e-37
+"""Far below the square of any inverse deviation but 0, whose inverse it makes 0."""
+
 LEAST_SPREAD = 0.05
 """Smallest deviation of a regime about its centre, in z-scores: keeps the softmax finite when conditions repeat
 exactly.
@@ -119,7 +122,27 @@ class Scaler(nn.Module):
     def membership(self, x: Tensor) -> Tensor:
         """x [..., C] -> how much each regime explains it [..., K], summing to 1."""
         picked = torch.cat([x[..., i : i + 1] for i in self.columns], -1)
-        z = (picked - self.column_mean) * self.column_scale
+        return self._share((picked - self.column_mean) * self.column_scale)
+
+    def around(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Scaled readings [..., C] -> what each was scaled by: mean and 1 / deviation, [..., C] or [C]."""
+        if not self.columns:
+            return self.mean, self.scale
+        # The regime columns have one scale in every regime, so scaled they are the z-scores that regimes are told by.
+        share = self._share(torch.cat([z[..., i : i + 1] for i in self.columns], -1)).unsqueeze(-1)
+        return (share * self.mean).sum(-2), (share * self.scale).sum(-2)
+
+    def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Scaled readings [..., C] -> the readings in the sensors' units, and the deviation there, [..., C] or [C].
+
+        A constant channel is its mean, with a deviation of 0.
+        """
+        mean, scale = self.around(z)
+        deviation = scale / (scale * scale + SQUARE)
+        return mean + z * deviation, deviation
+
+    def _share(self, z: Tensor) -> Tensor:
+        """Z-scored regime columns [..., R] -> memberships [..., K]."""
         # -d² without its z² part, which all regimes share: no square of a reading, so none that is far off overflows.
         near = (z.unsqueeze(-2) * (self.centres * 2.0)).sum(-1) - (self.centres * self.centres).sum(-1)
         return torch.softmax(near * self.sharpness, -1)

@@ -108,6 +108,7 @@ class Life:
 
     `ts` [T] seconds since 1970, `load` [T] percent, `values` [T, sensors] in the sensors' units (NaN where missing),
     `wear` [T] from 0 to 1. `failed`: the last reading is the failure; otherwise the record ends `left` readings before.
+    `states` [T] names what else is wrong at each reading (`train.data.faults`), where anybody looked.
     """
 
     machine: str
@@ -117,6 +118,7 @@ class Life:
     wear: Array
     failed: bool
     left: int
+    states: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -139,16 +141,21 @@ def simulate(fleet: Fleet) -> list[Life]:
 
 
 def csv_text(lives: Sequence[Life]) -> str:
-    """A history as `edge.readers.csv_text` reads it: machine, ts (ISO 8601), load_setting, the sensors, failed."""
+    """A history as `edge.readers.csv_text` reads it: machine, ts (ISO 8601), load_setting, the sensors, failed; and
+    `state`, where any life has one.
+    """
+    told = any(life.states is not None for life in lives)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["machine", "ts", "load_setting", *SENSORS, "failed"])
+    writer.writerow(["machine", "ts", "load_setting", *SENSORS, "failed", *(["state"] if told else [])])
     for life in lives:
         last = len(life) - 1
         for i in range(len(life)):
             when = datetime.fromtimestamp(float(life.ts[i]), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             values = ["" if np.isnan(v) else f"{v:.3f}" for v in life.values[i]]
-            writer.writerow([life.machine, when, f"{life.load[i]:g}", *values, int(life.failed and i == last)])
+            state = [] if not told else [""] if life.states is None else [life.states[i]]
+            failed = int(life.failed and i == last)
+            writer.writerow([life.machine, when, f"{life.load[i]:g}", *values, failed, *state])
     return text.getvalue()
 
 

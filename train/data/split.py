@@ -91,6 +91,11 @@ def folds(
         )
 
 
+def most_folds(histories: Sequence[History], *, lasting: bool = True) -> int:
+    """How many folds these machines are enough for."""
+    return len(_ended(histories)) // 2 if lasting else len(machines(histories)) - 2
+
+
 def _ended(histories: Sequence[History]) -> set[str]:
     """Machines of which it is known when they failed, or that were anomalous for a while."""
     return {h.machine for h in histories if h.left is not None or (h.anomalous is not None and h.anomalous.any())}

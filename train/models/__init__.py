@@ -10,6 +10,7 @@ FAMILIES = Registry(
         "gru_d": "train.models.gru_d:GRUD",
         "lstm": "train.models.lstm:LSTM",
         "mingru": "train.models.mingru:MinGRU",
+        "nlinear": "train.models.nlinear:NLinear",
         "rnn": "train.models.rnn:RNN",
         "tcn": "train.models.tcn:TCN",
     },

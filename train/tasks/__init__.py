@@ -8,5 +8,7 @@ TASKS = Registry(
         "rul": "train.tasks.rul:RemainingUsefulLife",
         "failure": "train.tasks.failure:Failure",
         "anomaly": "train.tasks.anomaly:Anomaly",
+        "classify": "train.tasks.classify:Classify",
+        "forecast": "train.tasks.forecast:Forecast",
     },
 )

@@ -135,6 +135,10 @@ class Anomaly(Task):
             )
         return [replace(h, anomalous=None, failed=False, left=None) for h in stretches]
 
+    def healthy(self, history: History) -> Flags:
+        """What it learns from: all that is not known to be faulty."""
+        return ~self._faulty(history)
+
     def labels(self, history: History) -> Labels:
         """Nothing but the readings themselves."""
         nothing = np.zeros((len(history), 1), np.float32)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
     from train.data.batches import Batch
+    from train.data.scale import Scaler
     from train.data.split import Split
     from train.evaluate import Judged
     from train.predictor import Predictor
@@ -41,6 +42,33 @@ UNKNOWN = "the truth of no held-out history is known; hold back machines that ra
 @dataclass(frozen=True)
 class TaskOptions:
     """Keys of `[task]` that a task knows, with their defaults; a task extends it."""
+
+
+@dataclass(frozen=True)
+class IntervalOptions(TaskOptions):
+    """For tasks whose outputs can have an interval. `interval`: which share of the truth it shall hold; 0 for none.
+
+    Raises ProjectError for a share that is none.
+    """
+
+    interval: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.interval < 1:
+            raise ProjectError(f"`task.interval` must be from 0 to below 1, such as 0.9, not {self.interval:g}")
+
+
+@dataclass(frozen=True)
+class Reach:
+    """An output that gets an interval which holds the truth of a share `share` of readings.
+
+    Truth and interval are cut to `low` … `high`, both None where the output has no range.
+    """
+
+    output: str
+    share: float
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +97,8 @@ class Task(ABC):
     """What is predicted.
 
     `outputs` is the table of outputs (name, unit), the first of which decides the alarm; `width` how many raw outputs
-    the family has; `measures` what predictions are judged by, the headline first; `baselines` what a model must beat;
+    the family has; `measures` what predictions are judged by, the headline first; `baselines` what a model must beat,
+    `yardsticks` what only `edge rank` puts beside them: they take their time or the extra `rank`;
     `questions` what cross-validation asks; `notes` what a report says about its figures, `silence` what it
     says in place of a verdict where nothing can be decided; `lasting` says whether only
     machines that ran to failure can judge, so that each group of a split needs one.
@@ -78,6 +107,7 @@ class Task(ABC):
     Options: ClassVar[type[TaskOptions]] = TaskOptions
     alarm_keys: ClassVar[tuple[str, ...]]
     baselines: ClassVar[Mapping[str, Baseline]]
+    yardsticks: ClassVar[Mapping[str, Baseline]] = {}
     questions: ClassVar[Mapping[str, Question]] = {
         "seen from the first reading": Question(1, 20, False),
         "seen from mid-life on": Question(5, 4, True),
@@ -99,6 +129,11 @@ class Task(ABC):
     def width(self) -> int:
         """Raw outputs R of the family."""
         return len(self.outputs)
+
+    @property
+    def reaches(self) -> tuple[Reach, ...]:
+        """The outputs that get an interval: none, unless the task can tell and the project asks."""
+        return ()
 
     @property
     def exam_unit(self) -> str:
@@ -129,9 +164,27 @@ class Task(ABC):
         """`project` with the alarm this task decides by: what travels to the device."""
         return replace(project, alarm=self.alarm)
 
+    def study(self, project: Project, histories: Sequence[History]) -> Project:
+        """`project` with what only its histories can say, such as which classes there are; asked before
+        the model is built. It travels with the model, and stays what it is where the project says it already.
+        """
+        return project
+
+    def meet(self, scaler: Scaler) -> None:
+        """Told how the readings of its model are scaled, before anything is taught or `tail` is asked for."""
+        return
+
     def taught(self, histories: Sequence[History]) -> list[History]:
         """What of these histories may be learnt from."""
         return list(histories)
+
+    def healthy(self, history: History) -> NDArray[np.bool_]:
+        """[T]: which of its readings show a healthy machine, as far as anyone knows: what predictions are explained
+        against. Those nobody marked, where somebody looked; else the first half, being farthest from a failure.
+        """
+        if history.anomalous is not None:
+            return ~history.anomalous
+        return np.arange(len(history)) < (len(history) + 1) // 2
 
     @abstractmethod
     def labels(self, history: History) -> Labels:

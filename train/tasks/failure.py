@@ -15,6 +15,7 @@ from torch import Tensor
 from edge.errors import DataError, ProjectError
 from edge.spec import Project
 from train.baselines import constant
+from train.baselines.health_states import health_states
 from train.data.history import History, machines
 from train.logistic import life_logistic, logistic
 from train.picture import levels, lives, precision_over_recall, two_panels
@@ -83,6 +84,7 @@ class Failure(Task):
     Options = FailureOptions
     alarm_keys = ("raise_above", "clear_below")
     baselines = {"logistic": logistic, "life logistic": life_logistic, "constant": constant}  # noqa: RUF012
+    yardsticks = {"HMM": health_states}  # noqa: RUF012
     notes = ("logistic regressions learn from those that told when to stop, too, once these have chosen the penalty",)
     options: FailureOptions
 

@@ -96,6 +96,21 @@ def mean_of_ratios(rows: Sequence[Costs]) -> tuple[Costs, Over]:
     return np.array([row.sum(0) for row in rows]), over
 
 
+def macro_f1(rows: Sequence[Costs]) -> tuple[Costs, Over]:
+    """The mean of F1 over the classes that occur: rows [n, 3 K], of each class the times it was said rightly, said, and
+    right.
+    """
+
+    def over(sums: Costs) -> Costs:
+        hits, said, right = (sums[..., i::3] for i in range(3))
+        occurs = right > 0
+        f1 = np.where(occurs, 2 * hits / np.maximum(said + right, 1.0), 0.0)
+        count = occurs.sum(-1)
+        return np.where(count > 0, f1.sum(-1) / np.maximum(count, 1), np.nan)
+
+    return np.array([row.sum(0) for row in rows]), over
+
+
 def middle(rows: Sequence[Costs]) -> tuple[Costs, Over]:
     """The median of values [n, 1]; the lower one where two are in the middle."""
     values = np.unique(np.concatenate([row.ravel() for row in rows]))

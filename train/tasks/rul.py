@@ -14,9 +14,11 @@ from torch import Tensor
 from edge.errors import ProjectError
 from edge.spec import Project
 from train.baselines import constant, life_ridge, ridge
+from train.baselines.health_states import health_states
+from train.baselines.mean_life import mean_life
 from train.data.history import History, machines
 from train.picture import by_history, lives, two_panels
-from train.tasks.base import Array, Labels, Task, TaskOptions
+from train.tasks.base import Array, IntervalOptions, Labels, Reach, Task
 from train.tasks.measure import Costs, Measure, cost, root_mean, total
 from train.tasks.tail import Stateless, Tail
 
@@ -40,7 +42,7 @@ USUAL_CAP = 125.0
 
 
 @dataclass(frozen=True)
-class RulOptions(TaskOptions):
+class RulOptions(IntervalOptions):
     """`cap`: beyond so many readings a healthy machine says nothing about its end; `unit` names a reading."""
 
     cap: float = 125.0
@@ -57,6 +59,7 @@ class RemainingUsefulLife(Task):
     Options = RulOptions
     alarm_keys = ("raise_below", "clear_above")
     baselines = {"ridge": ridge, "life ridge": life_ridge, "constant": constant}  # noqa: RUF012
+    yardsticks = {"HMM": health_states, "mean life": mean_life}  # noqa: RUF012
     notes = ("ridges learn from those that told when to stop, too, once these have chosen the penalty",)
     options: RulOptions
 
@@ -73,6 +76,12 @@ class RemainingUsefulLife(Task):
             Measure("score", score, "", cost(self._score), total),
             Measure("every", "RMSE capped, every reading", options.unit, cost(self._capped), root_mean, at="every"),
         )
+
+    @property
+    def reaches(self) -> tuple[Reach, ...]:
+        """The life, if the project asks; "at least the cap" is held by an interval that ends at the cap."""
+        share = self.options.interval
+        return (Reach("rul", share, 0.0, self.options.cap),) if share else ()
 
     def labels(self, history: History) -> Labels:
         """Its end known: min(left, cap), exact below the cap. Censored: at least the readings seen behind each one."""

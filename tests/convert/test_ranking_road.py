@@ -1,0 +1,103 @@
+"""Claims about `edge rank` as a whole: the table, its files, and what it says where it cannot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.pumps import edge, write_pumps
+from train.models import FAMILIES
+
+SHORT = ("--parameters", "300", "--seeds", "1", "--folds", "2", "--jobs", "2", "--set", "train.epochs=2")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("rank")
+    write_pumps(made, "gru", epochs=2)
+    return made
+
+
+def row(report: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return next(row for row in report["rows"] if row["name"] == name)
+
+
+def test_families_and_baselines_stand_in_one_table_that_the_folder_keeps(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("rank", folder / "pump.toml", "--families", "gru,gru_d", *SHORT, "-o", folder / "out")
+    assert edge(monkeypatch, *asked) == 0
+    text = capsys.readouterr().out
+    out = {path.name: path.read_bytes() for path in (folder / "out").iterdir() if path.is_file()}
+    assert out.keys() == {"ranking.json", "ranking.txt", "ranking.png", "ranking.html"}
+    assert text == out["ranking.txt"].decode() and out["ranking.png"].startswith(b"\x89PNG")
+    report = json.loads(out["ranking.json"])
+    assert {r["name"] for r in report["rows"]} == {
+        "gru",
+        "gru_d",
+        "ridge",
+        "life ridge",
+        "constant",
+        "HMM",
+        "mean life",
+    }
+    for name in ("gru", "gru_d"):
+        one = row(report, name)
+        assert not one["why"] and one["parameters"] <= 300 and one["cpu_seconds_a_fit"] > 0
+        assert one["file"] in ("onnx/dynamic-int8", "tflite/dynamic-int8") and one["bytes"] > 0 < one["median_us"]
+        assert {file["file"].partition("/")[2] for file in one["files"]} == {"float32", "dynamic-int8"}
+    assert any(r["pareto"] for r in report["rows"]) and not any(r["pareto"] for r in report["rows"] if not r["family"])
+    firsts = [r["errors"][report["questions"][0]]["value"] for r in report["rows"]]
+    assert firsts == sorted(firsts)
+    for question in report["questions"]:
+        assert any(r["behind"][question] == [0.0, 0.0, 0.0] for r in report["rows"])
+        assert all(r["behind"][question][0] >= 0 for r in report["rows"])
+        assert question in report["verdicts"] and question in out["ranking.html"].decode()
+    fits = {path: path.stat().st_mtime_ns for path in (folder / "out" / "fits").iterdir()}
+    assert edge(monkeypatch, *asked, "--json") == 0
+    told = capsys.readouterr()
+    again = json.loads(told.out)
+    assert "14 of 14 fits are in" in told.err
+    assert fits == {path: path.stat().st_mtime_ns for path in (folder / "out" / "fits").iterdir()}
+    assert [r["errors"] for r in again["rows"]] == [r["errors"] for r in report["rows"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "says"),
+    [
+        (("--families", "gru,lstmm"), 2, "unknown model family `lstmm`; did you mean `lstm`"),
+        (("--families", " , "), 2, "--families names none; there are"),
+        (("--set", "model.family=tcn"), 2, "name the families with --families"),
+        (("--set", "model.hiden=8"), 2, "no family of this ranking knows `model.hiden`"),
+        (("--folds", "9"), 3, "9 folds need 18 machines"),
+        (("-o", "."), 3, "which no ranking does; nothing was touched"),
+    ],
+)
+def test_what_cannot_be_ranked_is_said_before_anything_is_fitted(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    status: int,
+    says: str,
+) -> None:
+    monkeypatch.chdir(folder)
+    before = sorted(folder.iterdir())
+    assert edge(monkeypatch, "rank", "pump.toml", *SHORT, *options) == status
+    assert says in capsys.readouterr().err
+    assert sorted(folder.iterdir()) == before
+
+
+def test_all_families_are_ranked_where_none_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    assert edge(monkeypatch, "rank", "pump.toml", *SHORT, "--parameters", "3", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert {r["name"] for r in report["rows"] if r["family"]} == set(FAMILIES)
+    assert all("as small as 3 parameters" in r["why"] for r in report["rows"] if r["family"])
+    assert Path("pump-rank", "ranking.txt").read_text().count("is not ranked: ") == len(FAMILIES)
