@@ -23,7 +23,7 @@ from train.build import build_task
 from train.cv import cross_validate
 from train.data.split import folds, split
 from train.folding import FOLD_SEED
-from train.intervals import ask, judged, judged_all, tables
+from train.intervals import ask, judged, judged_all, sentence, tables
 from train.pipeline import ask_with_progress, fit_with_progress, prepare, told
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "turbofan.toml"
@@ -46,9 +46,11 @@ def main(out: Path | None, seeds: int, nested: bool, test: bool, share: float, o
         note(f"cross-validating, seed {seed}")
         project = load_project(EXAMPLE, [*overrides, f"task.interval={share}", f"train.seed={seed}"])
         [found[f"cross-validated, seed {seed}"]] = cross_validate(project, COUNT)["intervals"]
+        note(sentence(found[f"cross-validated, seed {seed}"]))
     project = load_project(EXAMPLE, [*overrides, f"task.interval={share}"])
     if nested:
         found["cross-validated, nested"] = _nested(project)
+        note(sentence(found["cross-validated, nested"]))
     held = [abs(of["all"]["coverage"]["value"] - share) <= BAR for of in found.values()]
     if test:
         parts = prepare(project)

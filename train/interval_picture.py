@@ -10,7 +10,7 @@ import numpy as np
 from edge.intervals import Interval, around
 from train.conformal import cut
 from train.data.history import History
-from train.picture import GRID, INK, MODEL, MUTED, key_below, titled
+from train.picture import GRID, INK, MODEL, key_below, titled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from train.tasks.base import Array, Task
 
 SHOWN = 3
-"""Lives shown at most."""
+"""Lives shown at most: a short one, a usual one, a long one."""
 
 
 def draw_intervals(
@@ -35,7 +35,9 @@ def draw_intervals(
     column = [name for name, _ in task.outputs].index(interval.output)
     told = [(h, p[:, column], t[:, column]) for h, p in zip(histories, predictions, strict=True)
             if (t := task.truth(h)) is not None]  # fmt: skip
-    _bands(left, interval, sorted(told, key=lambda one: -len(one[0]))[:SHOWN], found["unit"])
+    told.sort(key=lambda one: len(one[0]))
+    some = sorted({round((i + 0.5) * (len(told) - 1) / SHOWN) for i in range(SHOWN)})
+    _bands(left, interval, [told[i] for i in some], found["unit"])
     _coverage(right, found)
 
 
@@ -53,12 +55,14 @@ def _bands(drawing: Any, interval: Interval, told: Sequence[tuple[History, Array
         axes.grid(color=GRID, linewidth=0.7)
     panels[-1].set_xlabel("reading")
     titled(panels[0], f"{interval.output}{f' in {unit}' if unit else ''}, machines it never saw")
-    panels[0].legend(frameon=False, loc="upper right", ncols=3, fontsize=8)
+    panels[0].legend(frameon=False, loc="lower left", ncols=3, fontsize=8)
 
 
 def _coverage(drawing: Any, found: dict[str, Any]) -> None:
     axes = drawing.subplots()
-    names = [f"{level['from']:.3g} – {level['to']:.3g}" for level in found["levels"]]
+    names = [
+        f"{level['from']:.3g} – {level['to']:.3g}\nwidth {level['width']['value']:.3g}" for level in found["levels"]
+    ]
     places = np.arange(len(names), dtype=float)
     figures = [level["coverage"] for level in found["levels"]]
     values = np.array([figure["value"] for figure in figures])
@@ -66,10 +70,6 @@ def _coverage(drawing: Any, found: dict[str, Any]) -> None:
     axes.errorbar(values, places, xerr=reach, color=MODEL, marker="o", linestyle="none", elinewidth=1.2,
                   label="held, with 95 % interval")  # fmt: skip
     axes.axvline(found["share"], color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="asked for")
-    unit = f" {found['unit']}" if found["unit"] else ""
-    for place, level in zip(places, found["levels"], strict=True):
-        axes.annotate(f"width {level['width']['value']:.3g}{unit}", (1.0, place), xycoords=("axes fraction", "data"),
-                      ha="right", va="bottom", fontsize=8, color=MUTED)  # fmt: skip
     axes.set_yticks(places, names)
     axes.set(xlim=(min(0.5, float(values.min()) - 0.05), 1.02), xlabel="share of the truth inside", ylim=(-0.6, None))
     axes.set_ylabel(f"predicted {found['output']}")

@@ -53,37 +53,44 @@ def ask(predictor: Predictor, histories: Sequence[History]) -> Answers:
     A device meets machines in mid-life, too, and knows less of them. Readings whose truth nobody knows are left out.
     """
     task, warm = predictor.task, predictor.project.timing.warm_up_readings
-    windows, late = [], []
+    windows, truths, late = [], [], []
     for h in (h for h in histories if task.tells(h)):
         rng = np.random.default_rng([FOLD_SEED, zlib.crc32(h.machine.encode()), h.life])
         starts = rng.integers(0, max(0, len(h) - warm) + 1, STARTS)
-        windows += [h.window(int(start), len(h)) for start in (0, *starts)]
-        late += [False] + [True] * STARTS
+        for place, start in enumerate((0, *starts)):
+            window = h.window(int(start), len(h))
+            truth = task.truth(window)
+            if truth is not None:  # of the last readings, where the truth lies ahead, nothing may be known
+                windows.append(window)
+                truths.append(truth)
+                late.append(place > 0)
     answers = predict(predictor, windows)
-    columns = {name: place for place, (name, _) in enumerate(task.outputs)}
+    places = {name: place for place, (name, _) in enumerate(task.outputs)}
     return {
         reach.output: Asked.joined(
-            [_asked(task, columns[reach.output], warm, *one) for one in zip(windows, answers, late, strict=True)]
+            [
+                _asked(w.machine, mid, warm, predicted[:, places[reach.output]], truth[:, places[reach.output]])
+                for w, mid, predicted, truth in zip(windows, late, answers, truths, strict=True)
+            ]
         )
         for reach in (task.reaches if windows else ())
     }
 
 
-def _asked(task: Task, column: int, warm: int, window: History, predicted: Array, late: bool) -> Asked:
-    truth = task.truth(window)
-    assert truth is not None, "a window of a history that can judge"
-    known = np.flatnonzero(~np.isnan(truth[:, column]))
+def _asked(machine: str, late: bool, warm: int, predicted: Array, truth: Array) -> Asked:
+    """One output along one window; predicted and truth [T]."""
+    known = np.flatnonzero(~np.isnan(truth))
     known = known[known >= warm - 1]
     if len(known) > MOST:  # neighbours say the same
         known = known[np.linspace(0, len(known) - 1, MOST).round().astype(np.intp)]
     share = (1 / STARTS if late else 1.0) / max(len(known), 1)
     return Asked(
-        np.full(len(known), window.machine),
+        np.full(len(known), machine),
         known + 1,
         np.full(len(known), late),
         np.full(len(known), share),
-        predicted[known, column].astype(np.float64),
-        truth[known, column].astype(np.float64),
+        predicted[known].astype(np.float64),
+        truth[known].astype(np.float64),
     )
 
 

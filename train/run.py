@@ -182,7 +182,9 @@ def _read(folder: Path, name: str) -> bytes:
 
 
 def _packed(histories: Sequence[History]) -> bytes:
-    """Histories as one npz: readings one behind the other, and a row of facts each; `left` is NaN where not known."""
+    """Histories as one npz: readings one behind the other, and a row of facts each; `left` and `end` are NaN where not
+    known.
+    """
     file = io.BytesIO()
     np.savez_compressed(
         file,
@@ -196,6 +198,7 @@ def _packed(histories: Sequence[History]) -> bytes:
         left=np.array([np.nan if h.left is None else h.left for h in histories], np.float64),
         labelled=np.array([h.label is not None for h in histories], np.bool_),
         label=np.concatenate([np.full(len(h), "") if h.label is None else h.label for h in histories]),
+        end=np.array([np.nan if h.end is None else h.end for h in histories], np.float64),
         marked=np.array([h.anomalous is not None for h in histories], np.bool_),
         anomalous=np.concatenate(
             [np.zeros(len(h), np.bool_) if h.anomalous is None else h.anomalous for h in histories]
@@ -210,8 +213,9 @@ def _unpacked(content: bytes) -> list[History]:
         table = {name: file[name] for name in names}
         table["labelled"] = file["labelled"] if "labelled" in file else np.zeros(len(table["length"]), np.bool_)
         label = file["label"] if table["labelled"].any() else np.empty(0, np.str_)
+        table["end"] = file["end"] if "end" in file else np.full(len(table["left"]), np.nan)  # not in runs of old
     ends = np.cumsum(table["length"])
-    known = (table[name] for name in ("machine", "life", "failed", "left", "marked", "labelled"))
+    known = (table[name] for name in ("machine", "life", "failed", "left", "marked", "end", "labelled"))
     facts = zip(ends - table["length"], ends, *known, strict=True)
     return [
         History(
@@ -223,7 +227,8 @@ def _unpacked(content: bytes) -> list[History]:
             None if np.isnan(left) else float(left),
             table["anomalous"][start:end] if marked else None,
             table["mask"][start:end],
+            None if np.isnan(failure) else float(failure),
             label=label[start:end] if labelled else None,
         )
-        for start, end, machine, life, failed, left, marked, labelled in facts
+        for start, end, machine, life, failed, left, marked, failure, labelled in facts
     ]

@@ -34,7 +34,7 @@ MISSED = 0.01
 """Share of the difference that may stay unexplained without a word."""
 
 ROOM = 1 << 27
-"""Numbers that a batch of gradients may take: half a GB."""
+"""Numbers that a batch of gradients may take: 1 GB."""
 
 ATTENTION = "attention"
 """What the name of an output of attention weights begins with."""
@@ -160,7 +160,7 @@ def attribute(
     place of their first C numbers; what else a row holds, and the state before them, stay as they are.
     """
     channels = healthy.shape[1]
-    x, rest = torch.from_numpy(rows[:, :channels].copy()), torch.from_numpy(rows[:, channels:].copy())
+    x, rest = torch.from_numpy(rows).double().tensor_split([channels], dim=1)
 
     def last(points: Tensor) -> Tensor:
         return wires.unrolled(torch.cat([points, rest], -1), state)[-1, column]
@@ -171,7 +171,7 @@ def attribute(
     at_once = int(np.clip(ROOM // (one * len(rows)), 1, 4 * PIECES))
     batch = torch.func.vmap(last)
     with one_thread():
-        return integrate(batch, x, torch.from_numpy(healthy), least, at_once)
+        return integrate(batch, x, torch.from_numpy(healthy).double(), least, at_once)
 
 
 def _column(bundle: Bundle, output: str | None) -> int:

@@ -27,6 +27,8 @@ class StepGraph:
     """`inputs` and `outputs` are the names of the graph's tensors in its order, `shapes` those of the inputs.
 
     Called with tensors in the order of `inputs` it returns those of `outputs`. It is pure: no state, nothing in place.
+    All that is float32 in the file is computed in double precision: two readings that differ by less than float32 can
+    tell apart have a gradient between them, too.
     """
 
     def __init__(self, content: bytes, where: str) -> None:
@@ -43,7 +45,7 @@ class StepGraph:
             raise
         graph = model.graph
         self.where = where
-        self._constants = {one.name: tensor(numpy_helper.to_array(one)) for one in graph.initializer}
+        self._constants = {one.name: wide(tensor(numpy_helper.to_array(one))) for one in graph.initializer}
         given = [one for one in graph.input if one.name not in self._constants]
         self.inputs = tuple(one.name for one in given)
         self.shapes = tuple(tuple(d.dim_value for d in one.type.tensor_type.shape.dim) for one in given)
@@ -52,7 +54,17 @@ class StepGraph:
 
     def __call__(self, *given: Tensor) -> tuple[Tensor, ...]:
         """Raises BundleError where a node asks for what its operator cannot do here."""
-        values = dict(zip(self.inputs, given, strict=True)) | self._constants
+        values = self._run(given)
+        return tuple(values[name] for name in self.outputs)
+
+    def floats(self, *given: Tensor) -> int:
+        """How many numbers one call computes: what memory each reading of a history takes."""
+        with torch.no_grad():
+            return sum(one.numel() for one in self._run(given).values())
+
+    def _run(self, given: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Every tensor of the graph, by name."""
+        values = dict(zip(self.inputs, map(wide, given), strict=True)) | self._constants
         for node in self._nodes:
             try:
                 found = node.run([values[name] if name else None for name in node.inputs], node.attributes)
@@ -61,19 +73,8 @@ class StepGraph:
                     f"{self.where}: {node.what} cannot be differentiated here ({str(error).partition(chr(10))[0]}); "
                     "predictions are not touched by that, only their explanation"
                 ) from error
-            values.update(zip(node.outputs, found, strict=False))
-        return tuple(values[name] for name in self.outputs)
-
-    def floats(self, *given: Tensor) -> int:
-        """How many numbers one call computes: what memory each reading of a history takes."""
-        values = dict(zip(self.inputs, given, strict=True)) | self._constants
-        total = 0
-        with torch.no_grad():
-            for node in self._nodes:
-                found = node.run([values[name] if name else None for name in node.inputs], node.attributes)
-                values.update(zip(node.outputs, found, strict=False))
-                total += sum(one.numel() for one in found)
-        return total
+            values.update(zip(node.outputs, map(wide, found), strict=False))
+        return values
 
     def _node(self, node: onnx.NodeProto) -> _Node:
         kind = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
@@ -84,6 +85,11 @@ class StepGraph:
             )
         attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
         return _Node(OPERATORS[kind], attributes, tuple(node.input), tuple(node.output), name)
+
+
+def wide(value: Tensor) -> Tensor:
+    """Float32 in double precision, all else as it is."""
+    return value.double() if value.dtype == torch.float32 else value
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ where the output moves, which for an output cut off at a cap is a short stretch 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 
 import torch
 from torch import Tensor
@@ -65,33 +66,41 @@ def integrate(
 
     see([0.0, 1.0])
     allowed = ENOUGH * max(abs(outputs[1.0] - outputs[0.0]), least)
-    done, spent = torch.zeros_like(x, dtype=torch.float64), 0
+    known: list[_Piece] = []
+    spent = 0
     while pieces:
         see([edge for piece in pieces for edge in piece])
-        middles = [(a + b) / 2 for a, b in pieces]
-        off: list[tuple[float, tuple[float, float], Tensor]] = []
-        slopes = _gradients(function, baseline, way, middles, at_once)
+        slopes = _gradients(function, baseline, way, [(a + b) / 2 for a, b in pieces], at_once)
         for (a, b), slope in zip(pieces, slopes, strict=True):
-            value = slope.double() * way.double() * (b - a)
-            off.append((abs(outputs[b] - outputs[a] - float(value.sum())), (a, b), value))
+            value = slope * way * (b - a)
+            known.append(_Piece(a, b, value, abs(outputs[b] - outputs[a] - float(value.double().sum()))))
         spent += len(pieces)
-        # The worst are halved until what the others are off by is little enough; the others are settled.
-        off.sort(key=lambda one: one[0])
-        settled, sum_off = 0, 0.0
-        while settled < len(off) and sum_off + off[settled][0] <= allowed / 2:
-            sum_off += off[settled][0]
-            settled += 1
-        last = spent + 2 * (len(off) - settled) > MOST
-        done += sum(value for _, _, value in (off if last else off[:settled]))
-        allowed -= sum_off
-        pieces = [] if last else [half for _, piece, _ in off[settled:] for half in _halves(piece)]
+        # The worst are halved, as few as leave little enough of an error in the others.
+        known.sort(key=lambda piece: piece.off)
+        sums = list(accumulate(piece.off for piece in known))
+        good = len(known) if sums[-1] <= allowed else bisect_right(sums, allowed / 2)
+        if spent + 2 * (len(known) - good) > MOST:
+            break
+        pieces = [half for piece in known[good:] for half in piece.halves]
+        del known[good:]
+    done = torch.stack([piece.value.double() for piece in known]).sum(0)
     flat = not bool(next(_gradients(function, baseline, way, [1.0], 1)).any())
     return Integral(done.to(x.dtype), outputs[0.0], outputs[1.0], spent, flat)
 
 
-def _halves(piece: tuple[float, float]) -> list[tuple[float, float]]:
-    middle = (piece[0] + piece[1]) / 2
-    return [(piece[0], middle), (middle, piece[1])]
+@dataclass(frozen=True)
+class _Piece:
+    """From `begin` to `end` of the way, what it adds to the attributions, and how far that is off."""
+
+    begin: float
+    end: float
+    value: Tensor
+    off: float
+
+    @property
+    def halves(self) -> list[tuple[float, float]]:
+        middle = (self.begin + self.end) / 2
+        return [(self.begin, middle), (middle, self.end)]
 
 
 def _along(baseline: Tensor, way: Tensor, places: list[float]) -> Tensor:

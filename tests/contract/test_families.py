@@ -67,12 +67,12 @@ def readings(family: Family, steps: int, batch: int = BATCH, seed: int = 0) -> R
 
 
 def stepped(
-    family: Family, given: Readings, state: tuple[Tensor, ...] | None = None
+    family: Family, given: Readings, state: tuple[Tensor, ...] | None = None, learning: bool = False
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Outputs [B, T, O] of the step form, and the last state."""
     state = family.init_state(len(given.parts[0])) if state is None else state
     outputs = []
-    with torch.inference_mode():
+    with torch.inference_mode(not learning):
         for t in range(given.parts[0].shape[1]):
             y_t, *following = family.step(*given.at(t), *state)
             state = tuple(following[len(family.extras) :])
@@ -175,6 +175,19 @@ def test_every_weight_learns(family: Family) -> None:
         n for n, p in family.named_parameters() if p.grad is None or not p.grad.any() or not p.grad.isfinite().all()
     ]
     assert not silent
+
+
+def test_both_forms_have_the_same_gradients(family: Family) -> None:
+    x = readings(family, 80)
+    goal = torch.randn(BATCH, 80, OUTPUTS, generator=torch.Generator().manual_seed(1))
+    slopes = []
+    for form in (lambda: family(*x.parts), lambda: stepped(family, x, learning=True)[0]):
+        family.zero_grad()
+        ((form() - goal) ** 2).mean().backward()
+        slopes.append({n: p.grad.clone() for n, p in family.named_parameters() if p.grad is not None})
+    assert slopes[0].keys() == slopes[1].keys()
+    for name, slope in slopes[0].items():
+        torch.testing.assert_close(slope, slopes[1][name], rtol=1e-3, atol=1e-4 * float(slope.abs().max()), msg=name)
 
 
 def test_folding_changes_no_output_and_leaves_plain_weights(family: Family) -> None:

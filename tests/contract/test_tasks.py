@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,15 @@ def test_labels_cover_every_reading(task: Task, life: History) -> None:
     assert labels.censored.shape == (len(life),)
     assert labels.value.dtype == labels.weight.dtype == np.float32 and labels.censored.dtype == np.bool_
     assert np.isfinite(labels.value).all() and (labels.weight >= 0).all()
+
+
+@pytest.mark.parametrize("life", LIVES, ids=["failed", "censored", "cut", "short"])
+def test_some_readings_of_a_life_are_healthy_and_none_that_is_marked(task: Task, life: History) -> None:
+    healthy = task.healthy(life)
+    assert healthy.shape == (len(life),) and healthy.dtype == np.bool_ and healthy.any()
+    marks = np.arange(len(life)) % 2 == 0
+    marked = task.healthy(replace(life, anomalous=marks))
+    assert marked.any() and not (marked & marks).any()
 
 
 @pytest.mark.parametrize("life", LIVES, ids=["failed", "censored", "cut", "short"])

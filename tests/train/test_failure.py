@@ -75,6 +75,13 @@ def test_a_record_cut_before_a_known_failure_counts_to_the_failure() -> None:
     assert labels.value[:, 0].tolist() == [0, 1, 1, 1] and labels.weight.all()
 
 
+def test_a_horizon_in_time_is_no_longer_where_readings_are_missing() -> None:
+    ts = np.array([0.0, 1.0, 2.0, 9.0, 17.0, 18.0])
+    of = task(count="time", horizon=10)
+    assert of.labels(replace(life(6), ts=ts, end=18.0)).value[:, 0].tolist() == [0, 0, 0, 1, 1, 1]
+    assert of.labels(replace(life(6, None), ts=ts)).weight[:, 0].tolist() == [1, 1, 1, 0, 0, 0]
+
+
 def test_what_nobody_knows_is_neither_taught_nor_judged() -> None:
     of, history = task(), life(8, None)
     truth = of.truth(history)

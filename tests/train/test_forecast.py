@@ -18,6 +18,7 @@ from train.data.split import Split, split
 from train.evaluate import judge
 from train.fit import fit
 from train.infer import predict
+from train.intervals import judged_all, out_of_fold, shortfall, tables
 from train.picture import picture
 from train.tasks.forecast import Forecast
 
@@ -158,6 +159,27 @@ def test_it_learns_more_than_persistence_and_draws_itself() -> None:
     judged = {name: judge(made, PARTS.test, by) for name, by in models.items()}
     assert judged["gru"].headline.value < 0.7 * judged["persistence"].headline.value
     assert picture(of, made, PARTS.test, predict(predictor, PARTS.test), judged).startswith(b"\x89PNG")
+
+
+def test_every_output_gains_an_interval_of_its_own() -> None:
+    of = project(horizons=[1, 12], interval=0.5, train={"epochs": 3, "learning_rate": 0.02}, model={"hidden": 4})
+    parts = Split([machine(f"m{i}", i, 120) for i in range(10)], [machine(f"v{i}", 50 + i, 120) for i in range(2)], [])
+    predictor = fit(of, parts.train, parts.validation).predictor
+    made = tables(predictor.task, out_of_fold(of, parts))
+    assert [table.output for table in made] == [name for name, _ in predictor.task.outputs]
+    assert all(table.machines == 12 and table.low is None for table in made)
+    judged = judged_all(predictor, made, [machine(f"n{i}", 90 + i, 120) for i in range(10)])
+    assert [found["output"] for found in judged] == [table.output for table in made]
+    # Models of folds have learnt from fewer machines: what they say may make an interval wider, hardly narrower.
+    assert all(found["all"]["coverage"]["value"] > 0.3 and found["all"]["width"]["value"] > 0 for found in judged)
+
+
+def test_one_machine_is_too_few_for_an_interval() -> None:
+    of = project(horizons=[1], interval=0.5)
+    parts = Split(FLEET[:1], FLEET[:1], FLEET[1:])
+    [*said] = shortfall(build_task(of), parts)
+    assert len(said) == 3 and "the 50 % interval of a_in_1 is not given: it needs 4 machines" in said[0]
+    assert tables(build_task(of), out_of_fold(of, parts)) == ()
 
 
 def test_one_machine_is_cut_in_time() -> None:

@@ -184,6 +184,19 @@ def test_a_gap_that_resets_a_device_begins_a_new_history_and_what_is_left_runs_o
     assert any("1 reading was alone between two gaps" in n for n in found.notes)
 
 
+def test_the_moment_of_a_failure_is_known_in_every_stretch_that_led_to_it(tmp_path: Path) -> None:
+    found = gathered(
+        tmp_path, [*GAPS, "p1,40,0,20,1", "p1,41,0,20,1", "p1,60,1,,", "p1,70,0,20,1", "p1,71,0,20,1"], **RESET
+    )
+    assert [(h.ts[-1], h.failed, h.end) for h in found.histories] == [
+        (10, False, 31.0),
+        (31, True, 31.0),
+        (41, True, 60.0),
+        (71, False, None),
+    ]
+    assert found.histories[2].behind(10.0).tolist() == [2.0, 1.9]
+
+
 def test_nothing_is_held_across_a_gap_that_resets(tmp_path: Path) -> None:
     rows = ["p1,0,0,20,1", "p1,1,0,20,2", "p1,10,0,,3", "p1,11,0,,4"]
     assert np.isnan(gathered(tmp_path, rows, **RESET).histories[1].x[:, 0]).all()

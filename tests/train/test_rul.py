@@ -19,8 +19,8 @@ from train.data.history import History
 from train.tasks.rul import RemainingUsefulLife
 
 
-def task(alarm: dict[str, Any] | None = None, **options: Any) -> RemainingUsefulLife:
-    table = {"project": {"name": "t"}, "data": {"path": "x"}, "signals": {"a": {}}}
+def task(alarm: dict[str, Any] | None = None, period: float = 1.0, **options: Any) -> RemainingUsefulLife:
+    table = {"project": {"name": "t"}, "data": {"path": "x"}, "signals": {"a": {}}, "timing": {"period_s": period}}
     made = build_task(parse_project({**table, "task": {"kind": "rul", "cap": 10, **options}, "alarm": alarm or {}}))
     assert isinstance(made, RemainingUsefulLife)
     return made
@@ -46,6 +46,25 @@ def test_a_stretch_of_a_failed_life_teaches_what_was_left_of_the_whole() -> None
     whole, stretch = task().labels(life(13)), task().labels(life(13).window(2, 9))
     for of_life, of_stretch in zip(*([vars(labels).values() for labels in (whole, stretch)]), strict=True):
         np.testing.assert_array_equal(of_life[2:9], of_stretch)
+
+
+def test_counted_in_time_what_was_not_recorded_counts_too() -> None:
+    ts = np.array([0.0, 2.0, 8.0, 14.0, 16.0])
+    whole = replace(life(5), ts=ts, end=16.0)
+    of = task(count="time", period=2.0)
+    assert of.labels(whole).value[:, 0].tolist() == [8, 7, 4, 1, 0] == of.truth(whole)[:, 0].tolist()  # type: ignore[index]
+    assert task().labels(whole).value[:, 0].tolist() == [4, 3, 2, 1, 0]
+    stretch = whole.window(1, 3)
+    assert of.labels(stretch).value[:, 0].tolist() == [7, 4] and not stretch.failed
+    cut = replace(life(5, failed=False, left=3.0), ts=ts)
+    assert of.labels(cut).value[:, 0].tolist() == [10, 10, 7, 4, 3], "a reading left is a period where nobody knows"
+    bound = of.labels(replace(life(5, failed=False, left=None), ts=ts))
+    assert bound.value[:, 0].tolist() == [8, 7, 4, 1, 0] and bound.censored.all()
+
+
+def test_what_is_counted_is_readings_or_time() -> None:
+    with pytest.raises(ProjectError, match=r"`task\.count` must be readings or time, not 'cycles'"):
+        task(count="cycles")
 
 
 def test_a_censored_life_teaches_a_lower_bound_only() -> None:

@@ -42,7 +42,7 @@ def forecasting() -> Task:
 
 def record(x: Array, name: str = "m", mask: Array | None = None) -> History:
     ts = np.arange(len(x), dtype=float)
-    return History(name, 0, ts, x, True, 0.0, None, *([] if mask is None else [mask.astype(bool)]))
+    return History(name, 0, ts, x, True, 0.0, None, np.isfinite(x) if mask is None else mask.astype(bool))
 
 
 def wandering(steps: int, seed: int) -> History:

@@ -67,16 +67,16 @@ def _gather(project: Project, pattern: str | Sequence[str], key: str) -> Gathere
     limits = limits_of(project.channels, project.signals)
     empty = 0
     for machine, records in found.machines.items():
-        ordered = _usable(records, limits)
+        ordered, failures = _usable(records, limits)
         empty += len(records) - len(ordered)
         if len(ordered) < 2:
             has, place = ("a single", ordered[0]) if ordered else ("no usable", records[0])
             gathered.notes.append(f"machine `{machine}` has {has} reading ({_place(place)}); it is left out")
             continue
         lives = list(_lives(machine, ordered, gathered.notes))
-        stretches = _stretches(project, machine, lives, found.left.get(machine), gathered.notes)
-        for number, (stretch, beyond) in enumerate(stretches):
-            one = _history(project, machine, number, stretch, beyond, lost)
+        stretches = _stretches(project, machine, lives, failures, found.left.get(machine), gathered.notes)
+        for number, (stretch, beyond, end) in enumerate(stretches):
+            one = replace(_history(project, machine, number, stretch, beyond, lost), end=end)
             one = one if found.marked else replace(one, anomalous=None)
             gathered.histories.append(one if found.labelled else replace(one, label=None))
     if empty:
@@ -111,17 +111,20 @@ def _place(record: Record) -> str:
     return f"{record.source}, line {record.line}"
 
 
-def _usable(records: Sequence[Record], limits: Limits) -> list[Record]:
+def _usable(records: Sequence[Record], limits: Limits) -> tuple[list[Record], dict[float, float]]:
     """Without readings that have no usable value, which a device rejects; a failure that one of them reports ends the
-    life at the reading before it.
+    life at the reading before it. Also, by the time of that reading, the moment it reports.
     """
     kept: list[Record] = []
+    failures: dict[float, float] = {}
     for record in records:
         if any(low <= value <= high for value, (low, high) in zip(record.values, limits, strict=True)):
             kept.append(record)
         elif record.failed and kept:
+            if not kept[-1].failed:
+                failures[kept[-1].ts] = record.ts
             kept[-1] = replace(kept[-1], failed=True)
-    return kept
+    return kept, failures
 
 
 def _rows_were(n: int) -> str:
@@ -159,20 +162,28 @@ def _lives(machine: str, records: list[Record], notes: list[str]) -> Iterator[li
 
 
 def _stretches(
-    project: Project, machine: str, lives: Sequence[list[Record]], beyond: float | None, notes: list[str]
-) -> Iterator[tuple[list[Record], float | None]]:
-    """Lives cut where a device forgets, each stretch with what is left behind it; `beyond` is what is left behind the
-    last life, where known.
+    project: Project,
+    machine: str,
+    lives: Sequence[list[Record]],
+    failures: Mapping[float, float],
+    beyond: float | None,
+    notes: list[str],
+) -> Iterator[tuple[list[Record], float | None, float | None]]:
+    """Lives cut where a device forgets, each stretch with the readings left behind it and the moment of the failure.
+
+    `failures` says where that is later than the last reading, `beyond` is what is left behind the last life in periods,
+    where known.
     """
     timing = project.timing
     longest = timing.max_gap_s if timing.on_gap == "reset" else np.inf
     alone = 0
     for life in lives:
         left = 0.0 if life[-1].failed else beyond if life is lives[-1] else None
+        end = None if left is None else failures.get(life[-1].ts, life[-1].ts + left * timing.period_s)
         starts = [0, *(i for i, (a, b) in enumerate(pairwise(life), start=1) if b.ts - a.ts > longest)]
         for start, stop in pairwise([*starts, len(life)]):
             if stop - start > 1:
-                yield life[start:stop], None if left is None else left + len(life) - stop
+                yield life[start:stop], None if left is None else left + len(life) - stop, end
             else:
                 alone += 1
     if alone:

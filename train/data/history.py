@@ -20,7 +20,8 @@ class History:
     those of the stretches behind it where they led to a failure), else None: the life is censored. `anomalous` [T]:
     where a person marked the machine as faulty, None where nobody looked. `label` [T]: the name of the state it is
     known to be in, "" where nobody knows, None where there are no names. `mask` [T, C] is true where a channel really
-    had a good value; by default, wherever `x` has one.
+    had a good value; by default, wherever `x` has one. `end`: the moment of the failure in seconds, where it is known;
+    by default that of the last reading where that is the failure.
     """
 
     machine: str
@@ -32,15 +33,28 @@ class History:
     anomalous: NDArray[np.bool_] | None = None
     label: NDArray[np.str_] | None = field(default=None, kw_only=True)
     mask: NDArray[np.bool_] = field(default_factory=lambda: np.empty((0, 0), np.bool_))
+    end: float | None = None
 
     def __post_init__(self) -> None:
         if self.mask.shape != self.x.shape:
             object.__setattr__(self, "mask", ~np.isnan(self.x))
+        if self.end is None and self.failed:
+            object.__setattr__(self, "end", float(self.ts[-1]))
 
     @property
     def dt(self) -> NDArray[np.float32]:
         """[T] seconds since the reading before, 0 at the first."""
         return np.diff(self.ts, prepend=self.ts[:1]).astype(np.float32)
+
+    def behind(self, period_s: float | None = None) -> NDArray[np.float64]:
+        """[T] what is left behind each reading until the failure, in readings, or in time as a multiple of `period_s`;
+        of a censored life, what is left of its record. Where nobody said when it ended, a reading left is a period.
+        """
+        if period_s is None:
+            return np.arange(len(self) - 1, -1, -1, dtype=np.float64) + (self.left or 0.0)
+        end = None if self.left is None else self.end
+        last = self.ts[-1] + (self.left or 0.0) * period_s if end is None else end
+        return np.asarray((last - self.ts) / period_s, np.float64)
 
     def __len__(self) -> int:
         return len(self.ts)

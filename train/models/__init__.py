@@ -11,7 +11,9 @@ FAMILIES = Registry(
         "lstm": "train.models.lstm:LSTM",
         "mingru": "train.models.mingru:MinGRU",
         "nlinear": "train.models.nlinear:NLinear",
+        "ode_rnn": "train.models.ode_rnn:OdeRNN",
         "rnn": "train.models.rnn:RNN",
+        "s4d": "train.models.s4d:S4D",
         "tcn": "train.models.tcn:TCN",
     },
 )

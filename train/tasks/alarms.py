@@ -42,14 +42,16 @@ def failures_warned(by: Standing) -> Measure:
     return Measure("warned", "share of failures warned of (more is better)", "", take, ratio, "record")
 
 
-def lead(by: Standing, unit: str) -> Measure:
-    """Median over the failures warned of: readings from the raising of the alarm that stood to the failure."""
+def lead(by: Standing, unit: str, period_s: float | None) -> Measure:
+    """Median over the failures warned of: what was left, counted as in `History.behind`, when the alarm was raised that
+    stood at the failure.
+    """
 
     def take(history: History, predicted: Costs, truth: Costs) -> Costs:
         raised = by(predicted[:, 0])
         if not history.failed or not raised[-1]:
             return np.zeros((0, 1))
-        return np.array([[float(len(history) - 1 - raisings(raised)[-1])]])
+        return np.array([[float(history.behind(period_s)[raisings(raised)[-1]])]])
 
     return Measure("lead", "warning before the failure, median (more is better)", unit, take, middle, "record")
 

@@ -108,7 +108,7 @@ class Anomaly(Task):
         else:
             self.silence = "No fault is known: this says how often each cries, and nothing about what it finds."
         if project.data.failure is not None:
-            measures += [failures_warned(self._by), lead(self._by, options.unit)]
+            measures += [failures_warned(self._by), lead(self._by, options.unit, None)]
         self.measures = tuple(measures)
 
     @property

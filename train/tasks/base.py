@@ -44,6 +44,13 @@ class TaskOptions:
     """Keys of `[task]` that a task knows, with their defaults; a task extends it."""
 
 
+def counted(count: str, project: Project) -> float | None:
+    """`task.count` as `History.behind` takes it: None for readings, seconds a period for time. Raises ProjectError."""
+    if count not in ("readings", "time"):
+        raise ProjectError(f"`task.count` must be readings or time, not {count!r}")
+    return project.timing.period_s if count == "time" else None
+
+
 @dataclass(frozen=True)
 class IntervalOptions(TaskOptions):
     """For tasks whose outputs can have an interval. `interval`: which share of the truth it shall hold; 0 for none.

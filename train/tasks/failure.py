@@ -20,7 +20,7 @@ from train.data.history import History, machines
 from train.logistic import life_logistic, logistic
 from train.picture import levels, lives, precision_over_recall, two_panels
 from train.tasks.alarms import Flags, failures_warned, false_alarms, lead, standing
-from train.tasks.base import Array, Labels, Task, TaskOptions
+from train.tasks.base import Array, Labels, Task, TaskOptions, counted
 from train.tasks.measure import Costs, Measure, average_precision, cost, mean, ratio
 from train.tasks.tail import Tail
 
@@ -46,10 +46,13 @@ EVEN = 0.5
 
 @dataclass(frozen=True)
 class FailureOptions(TaskOptions):
-    """`horizon`: within so many readings; `unit` names a reading."""
+    """`horizon`: within so many readings; `unit` names a reading. With `count = "time"` it is what the clock says, in
+    multiples of `timing.period_s`.
+    """
 
     horizon: float = 30.0
     unit: str = "cycles"
+    count: str = "readings"
 
 
 class Calibrated(Tail):
@@ -92,6 +95,7 @@ class Failure(Task):
         super().__init__(options, project)
         if not options.horizon >= 1:
             raise ProjectError(f"`task.horizon` must be at least 1 reading, not {options.horizon:g} {options.unit}")
+        self.period_s = counted(options.count, project)
         self.alarm_within(0, 1, "0 to 1")
         if self.alarm.raise_above is None:
             if self.alarm.clear_below is not None:
@@ -109,18 +113,18 @@ class Failure(Task):
             Measure("precision", "average precision (more is better)", "", _ranked, average_precision, "every"),
             Measure("rate", "failures predicted by failures seen (1 is right)", "", _ranked, ratio, "every"),
             failures_warned(by),
-            lead(by, unit),
+            lead(by, unit, self.period_s),
             false_alarms(by, project.timing.period_s),
         )
 
     def labels(self, history: History) -> Labels:
         """1 where it fails within the horizon, else 0; weight 0 where the record ends too early to know."""
-        behind = np.arange(len(history) - 1, -1, -1, dtype=np.float64)
+        behind = history.behind(self.period_s)
         never = np.zeros(len(history), np.bool_)
         if history.left is None:
             value, known = never, behind >= self.options.horizon
         else:
-            value, known = behind + history.left <= self.options.horizon, ~never
+            value, known = behind <= self.options.horizon, ~never
         return Labels(value.astype(np.float32)[:, None], known.astype(np.float32)[:, None], ~known)
 
     def loss(self, raw: Tensor, batch: Batch) -> Tensor:
@@ -209,7 +213,7 @@ class Failure(Task):
         """Does the probability rise in time, and how many false answers does each right one cost?"""
         unit, (left, right) = self.options.unit, two_panels(drawing)
         ends = [(h, p) for h, p in zip(histories, predictions, strict=True) if h.left is not None]
-        pairs = [(h.left + np.arange(len(h) - 1, -1, -1), p[:, 0]) for h, p in ends]  # type: ignore[operator]
+        pairs = [(h.behind(self.period_s), p[:, 0]) for h, p in ends]
         title = f"{len(machines([h for h, _ in ends]))} machines it never saw, on their way to failure"
         lives(left, pairs, next(iter(judged)), title, ideal=False)
         left.axvspan(self.options.horizon, 0, color="#d97706", alpha=0.08, linewidth=0)

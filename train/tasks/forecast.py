@@ -23,7 +23,7 @@ from train.data.history import History, inputs
 from train.data.scale import Scaler
 from train.picture import two_panels
 from train.tasks.alarms import Flags, failures_warned, lead, standing
-from train.tasks.base import Array, Labels, Question, Task, TaskOptions
+from train.tasks.base import Array, IntervalOptions, Labels, Question, Reach, Task
 from train.tasks.measure import Costs, Measure, mean, ratio, root_mean
 from train.tasks.tail import Tail
 
@@ -41,7 +41,7 @@ SHOWN = 4
 
 
 @dataclass(frozen=True)
-class ForecastOptions(TaskOptions):
+class ForecastOptions(IntervalOptions):
     """`horizons`: how many readings ahead, in rising order; one number n is all of 1 … n. `channels`: which signals (or
     regime columns), by default all signals; the first one at the nearest horizon decides the alarm. `unit` names a
     reading.
@@ -128,8 +128,14 @@ class Forecast(Task):
             for c, (name, unit) in enumerate(zip(names, units, strict=True))
         ]
         if project.data.failure is not None and (self.alarm.raise_above, self.alarm.raise_below) != (None, None):
-            measures += [failures_warned(self._by), lead(self._by, options.unit)]
+            measures += [failures_warned(self._by), lead(self._by, options.unit, None)]
         self.measures = tuple(measures)
+
+    @property
+    def reaches(self) -> tuple[Reach, ...]:
+        """Every output, if the project asks, without a range: a signal may go where it never was."""
+        share = self.options.interval
+        return tuple(Reach(name, share) for name, _ in self.outputs) if share else ()
 
     @property
     def exam_unit(self) -> str:

@@ -1,4 +1,4 @@
-"""Remaining useful life: how many readings are left before the failure, counted up to a cap."""
+"""Remaining useful life: how many readings, or how much time, is left before the failure, counted up to a cap."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from train.baselines.health_states import health_states
 from train.baselines.mean_life import mean_life
 from train.data.history import History, machines
 from train.picture import by_history, lives, two_panels
-from train.tasks.base import Array, IntervalOptions, Labels, Reach, Task
+from train.tasks.base import Array, IntervalOptions, Labels, Reach, Task, counted
 from train.tasks.measure import Costs, Measure, cost, root_mean, total
 from train.tasks.tail import Stateless, Tail
 
@@ -43,10 +43,13 @@ USUAL_CAP = 125.0
 
 @dataclass(frozen=True)
 class RulOptions(IntervalOptions):
-    """`cap`: beyond so many readings a healthy machine says nothing about its end; `unit` names a reading."""
+    """`cap`: beyond so many readings a healthy machine says nothing about its end; `unit` names a reading. With
+    `count = "time"` a life is what the clock says, in multiples of `timing.period_s`, whatever was recorded of it.
+    """
 
     cap: float = 125.0
     unit: str = "cycles"
+    count: str = "readings"
 
 
 class RemainingUsefulLife(Task):
@@ -67,6 +70,7 @@ class RemainingUsefulLife(Task):
         super().__init__(options, project)
         if not options.cap > 0:
             raise ProjectError(f"`task.cap` must be above 0 {options.unit}, not {options.cap:g}")
+        self.period_s = counted(options.count, project)
         self.alarm_within(0, options.cap, f"0 to task.cap = {options.cap:g} {options.unit}")
         self.outputs = (("rul", options.unit),)
         score = "NASA score" if options.cap == USUAL_CAP else f"NASA score, scaled to cap {options.cap:g}"
@@ -85,8 +89,7 @@ class RemainingUsefulLife(Task):
 
     def labels(self, history: History) -> Labels:
         """Its end known: min(left, cap), exact below the cap. Censored: at least the readings seen behind each one."""
-        behind = np.arange(len(history) - 1, -1, -1) + (history.left or 0.0)
-        value = np.minimum(behind, self.options.cap).astype(np.float32)
+        value = np.minimum(history.behind(self.period_s), self.options.cap).astype(np.float32)
         censored = (value >= self.options.cap) | (history.left is None)
         # "at least 0 left" is known of every machine; it would only dilute the mean.
         weight = np.where(censored & (value <= 0), 0.0, 1.0).astype(np.float32)
@@ -112,11 +115,8 @@ class RemainingUsefulLife(Task):
         return self.options.cap * (1.0 - torch.relu(1.0 - torch.relu(raw)))
 
     def truth(self, history: History) -> Array | None:
-        """Readings left at every reading, not capped [T, 1]."""
-        if history.left is None:
-            return None
-        left = history.left + np.arange(len(history) - 1, -1, -1)
-        return left.astype(np.float32)[:, None]
+        """What is left at every reading, not capped [T, 1]."""
+        return None if history.left is None else history.behind(self.period_s).astype(np.float32)[:, None]
 
     def judged(self, history: History) -> list[int]:
         """The last reading of a record that was cut before the failure; random cut-offs of one that was not."""
