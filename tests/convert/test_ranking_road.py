@@ -26,6 +26,7 @@ def row(report: Mapping[str, Any], name: str) -> dict[str, Any]:
     return next(row for row in report["rows"] if row["name"] == name)
 
 
+@pytest.mark.timeout(600)
 def test_families_and_baselines_stand_in_one_table_that_the_folder_keeps(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
