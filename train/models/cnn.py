@@ -25,11 +25,13 @@ class CnnOptions(FamilyOptions):
 
 
 class CNN(Family):
-    """Plain causal convolutions with ReLU, then a layer that reads a whole window, as in Li, Ding & Sun 2018, Remaining
-    useful life estimation in prognostics using deep convolution neural networks, section 3.2.
+    """Plain causal convolutions, then a layer that reads a whole window, as Li, Ding & Sun 2018 have it in Remaining
+    useful life estimation in prognostics using deep convolution neural networks.
 
     That layer is fully connected there: a convolution as wide as the window, as it moves along. Nothing is dilated,
-    skipped or normalised. Weights begin as in He et al. 2015, section 2.2. `step` keeps the past inputs of every layer.
+    skipped or normalised. Layers end in tanh: what a fault does to ReLU, one behind the other, outgrows any range that
+    calibration can leave. Weights begin as in Glorot & Bengio 2010, equation 16. `step` keeps the past inputs of every
+    layer.
     """
 
     Options = CnnOptions
@@ -50,7 +52,7 @@ class CNN(Family):
         self.dropout = nn.Dropout(options.dropout)
         self.head = nn.Linear(width, outputs)
         for conv in self._convs():
-            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            nn.init.xavier_uniform_(conv.weight)
 
     @property
     def memory(self) -> int:
@@ -62,6 +64,11 @@ class CNN(Family):
         """`past0` … the buffer of each layer."""
         return tuple(f"past{layer}" for layer in range(len(self.layers)))
 
+    @property
+    def state_bounds(self) -> dict[str, float]:
+        """1 for what a tanh made: all but the readings themselves."""
+        return dict.fromkeys(self.state_names[1:], 1.0)
+
     def init_state(self, batch: int) -> tuple[Tensor, ...]:
         """Zeros [batch, width, kernel - 1] a layer, window - 1 at the last."""
         return tuple(torch.zeros(batch, conv.in_channels, reach(conv)) for conv in self._convs())
@@ -70,7 +77,7 @@ class CNN(Family):
         """x [B, T, C] -> [B, T, O]."""
         y = x.mT
         for conv in self._convs():
-            y = self.dropout(torch.relu(along(conv, y)))
+            y = self.dropout(torch.tanh(along(conv, y)))
         return self.head(y.mT)  # type: ignore[no-any-return]
 
     def step(self, x_t: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
@@ -78,7 +85,7 @@ class CNN(Family):
         following: list[Tensor] = []
         for conv, past in zip(self._convs(), rest, strict=True):
             x_t, past = tap(conv, x_t, past)
-            x_t = torch.relu(x_t)
+            x_t = torch.tanh(x_t)
             following.append(past)
         return (self.head(x_t), *following)
 
