@@ -62,6 +62,7 @@ def main(develop: bool, seeds: int, asked: tuple[int, ...], overrides: tuple[str
             weights = sum(p.numel() for p in fitted.predictor.family.parameters())
             cells = [f"{mse:.4f}", f"{mae:.4f}", weights, fitted.best_epoch, f"{fitted.cpu_seconds:.0f}"]
             rows.append([steps, name, *cells])
+            note(f"MSE {mse:.4f}, MAE {mae:.4f}")
         for name, baseline in task.baselines.items():
             mse, mae = errors(baseline(project, task, parts), whole, steps, begin, end)
             rows.append([steps, name, f"{mse:.4f}", f"{mae:.4f}", None, None, None])

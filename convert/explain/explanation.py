@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +13,14 @@ from torch import Tensor
 
 from convert.explain.graph import StepGraph, Wires
 from convert.explain.integrate import PIECES, Integral, integrate
-from convert.explain.seen import Seen, look, records_of
+from convert.explain.seen import Seen, look, primed, records_of
 from convert.explain.shares import order, shares, window
 from convert.healthy import baseline, held
 from device.choose import open_backend
 from edge.bundle import Bundle
+from edge.decide import AlarmState, decide
 from edge.errors import BundleError, CheckFailed, ProjectError
-from edge.manifest import Channel
+from edge.manifest import Channel, Manifest
 from edge.recipes import RECIPES
 from edge.registry import suggest
 from edge.times import written
@@ -72,8 +74,8 @@ class Explanation:
     """All of it. Readings count from 1 among the machine's; `times` [N] and the rows behind are those of the N readings
     that were taken apart: `predicted` [N], `contributions` [N] of each sensor, `values` and `healthy_values` [N] too.
 
-    `baseline` is the prediction with healthy readings in their place. `before` readings ahead of them were left as they
-    were. `attention` holds weights by output, each with a row a head, oldest reading first.
+    `baseline` is the prediction with healthy readings from the first one on. `before` readings ahead of those taken
+    apart moved it by `earlier`, all together. `attention` holds weights by output, a row a head, oldest reading first.
     """
 
     model: str
@@ -91,6 +93,7 @@ class Explanation:
     stretch: Stretch
     held: list[str]
     before: int
+    earlier: float
     gradients: int
     notes: list[str]
     times: list[str]
@@ -120,19 +123,19 @@ def explain(
     records = records_of(manifest, history, reader, machine)
     name = manifest.outputs[column].name
     most = readings or manifest.memory or USUAL
-    seen = look(bundle, open_backend(bundle), records, at, name, most)
-    channels = len(manifest.channels)
-    x = seen.rows[:, :channels]
-    healthy = baseline(manifest, x)
+    backend = open_backend(bundle)
+    seen = look(bundle, backend, records, at, name, most)
+    calm, calm_earlier = (_calm(manifest, rows) for rows in (seen.rows, seen.earlier))
+    state = primed(backend, seen.earlier)
     span = manifest.outputs[column].span
-    found = attribute(wires, seen.rows, healthy, seen.state, column, LEAST * span)
-    allowed = RECIPES["float32"].drift * span
+    parts = attribute(wires, (seen.rows, state), (calm, primed(backend, calm_earlier)), column, LEAST * span)
+    found, allowed = parts.integral, RECIPES["float32"].drift * span
     if not abs(found.end - seen.predicted[-1]) <= allowed:
         raise CheckFailed(
             f"`{bundle.path}`: the graph that gradients come from predicts {found.end:g} where the device predicts "
             f"{seen.predicted[-1]:g}; convert the model again, and report this if it stays"
         )
-    return _told(bundle, seen, column, found, healthy, _attention(wires, seen))
+    return _told(bundle, seen, column, parts, calm, _attention(wires, seen, state))
 
 
 def wires_of(bundle: Bundle) -> Wires:
@@ -148,30 +151,52 @@ def wires_of(bundle: Bundle) -> Wires:
     return Wires(graph, len(bundle.manifest.states))
 
 
-def attribute(
-    wires: Wires,
-    rows: NDArray[np.float32],
-    healthy: NDArray[np.float32],
-    state: Sequence[Tensor],
-    column: int,
-    least: float,
-) -> Integral:
-    """Integrated gradients [N, C] of output `column` behind the last of `rows` [N, W], against `healthy` [N, C] in the
-    place of their first C numbers; what else a row holds, and the state before them, stay as they are.
+@dataclass(frozen=True)
+class Parts:
+    """`values` [N, C] of the readings, `earlier` of the state that the first of them met, and the integral of both."""
+
+    values: NDArray[np.float64]
+    earlier: float
+    integral: Integral
+
+
+Stand = tuple[NDArray[np.float32], Sequence[Tensor]]
+"""Readings [N, W], and the state that the first of them meets."""
+
+
+def attribute(wires: Wires, real: Stand, healthy: Stand, column: int, least: float) -> Parts:
+    """Integrated gradients of output `column` behind the last of the readings, for the channels and for the state
+    before, from `healthy` to `real`. What a reading holds behind its channels is that of `real`, and is no part of it.
     """
-    channels = healthy.shape[1]
+    channels = wires.widths[0]
+    (rows, state), (calm, calm_state) = real, healthy
     x, rest = torch.from_numpy(rows).double().tensor_split([channels], dim=1)
+    end, begin = [x, *state], [torch.from_numpy(calm[:, :channels]), *calm_state]
+    sizes = [one.numel() for one in end]
 
-    def last(points: Tensor) -> Tensor:
-        return wires.unrolled(torch.cat([points, rest], -1), state)[-1, column]
+    def last(point: Tensor) -> Tensor:
+        parts = torch.split(point, sizes)
+        points, *before = [part.reshape(one.shape) for part, one in zip(parts, end, strict=True)]
+        return wires.unrolled(torch.cat([points, rest], -1), before)[-1, column]
 
-    first = torch.from_numpy(rows[0].copy())
-    shapes = zip(torch.split(first, wires.widths), wires.graph.shapes, strict=False)
-    one = wires.graph.floats(*(part.reshape(shape) for part, shape in shapes), *state)
+    given = torch.split(torch.from_numpy(rows[0]), wires.widths)
+    shaped = [part.reshape(shape) for part, shape in zip(given, wires.graph.shapes, strict=False)]
+    one = wires.graph.floats(*shaped, *state)
     at_once = int(np.clip(ROOM // (one * len(rows)), 1, 4 * PIECES))
-    batch = torch.func.vmap(last)
+    ends = [torch.cat([one.double().flatten() for one in side]) for side in (end, begin)]
     with one_thread():
-        return integrate(batch, x, torch.from_numpy(healthy).double(), least, at_once)
+        found = integrate(torch.func.vmap(last), ends[0], ends[1], least, at_once)
+    values, earlier = found.values.tensor_split([sizes[0]])
+    return Parts(values.reshape(x.shape).numpy(), float(earlier.sum()), found)
+
+
+def _calm(manifest: Manifest, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`rows` [N, W] as a healthy machine would have sent them."""
+    calm = rows.copy()
+    channels = len(manifest.channels)
+    if len(rows):
+        calm[:, :channels] = baseline(manifest, rows[:, :channels])
+    return calm
 
 
 def _column(bundle: Bundle, output: str | None) -> int:
@@ -183,12 +208,11 @@ def _column(bundle: Bundle, output: str | None) -> int:
     return names.index(output)
 
 
-def _attention(wires: Wires, seen: Seen) -> dict[str, list[list[float]]]:
+def _attention(wires: Wires, seen: Seen, state: Sequence[Tensor]) -> dict[str, list[list[float]]]:
     """Attention weights behind the last reading, by output, a row a head."""
     names = [name for name in wires.extras if name.startswith(ATTENTION)]
     if not names:
         return {}
-    state = seen.state
     with torch.no_grad():
         for row in torch.from_numpy(seen.rows).unbind(0):
             _, extras, state = wires.step(row, state)
@@ -199,14 +223,14 @@ def _told(
     bundle: Bundle,
     seen: Seen,
     column: int,
-    found: Integral,
+    parts: Parts,
     healthy: NDArray[np.float32],
     attention: dict[str, list[list[float]]],
 ) -> Explanation:
     """Figures as they are shown."""
     manifest = bundle.manifest
     output, data = manifest.outputs[column], manifest.project.data
-    values, x = found.values.numpy(), seen.rows[:, : len(manifest.channels)]
+    found, values, x = parts.integral, parts.values, seen.rows[:, : len(manifest.channels)]
     kept = held(manifest)
     ranked = [i for i in order(values) if i not in kept]
     weights = np.abs(values).sum(axis=1)
@@ -214,7 +238,7 @@ def _told(
     first = seen.number - len(seen.ts) + 1
     share = float(weights[begin:end].sum() / weights.sum()) if weights.any() else 0.0
     times = [written(ts, data) for ts in seen.ts]
-    of = shares(values)
+    of = shares(np.append(values.sum(axis=0), parts.earlier))
     return Explanation(
         model=manifest.model,
         machine=seen.machine,
@@ -240,7 +264,8 @@ def _told(
         ],
         stretch=Stretch(first + begin, first + end - 1, times[begin], times[end - 1], share),
         held=[manifest.channels[i].name for i in kept],
-        before=seen.before,
+        before=len(seen.earlier),
+        earlier=parts.earlier,
         gradients=found.gradients,
         notes=_notes(bundle, seen, column, found),
         times=times,
@@ -252,7 +277,9 @@ def _told(
     )
 
 
-def _by_name(channels: Sequence[Channel], values: NDArray[np.float32], places: Sequence[int]) -> dict[str, list[float]]:
+def _by_name(
+    channels: Sequence[Channel], values: NDArray[np.floating[Any]], places: Sequence[int]
+) -> dict[str, list[float]]:
     return {channels[i].name: values[:, i].tolist() for i in places}
 
 
@@ -266,6 +293,12 @@ def _notes(bundle: Bundle, seen: Seen, column: int, found: Integral) -> list[str
         told.append(f"this prediction does not count yet: the machine is warm after {least} readings")
     if moved < LEAST * output.span:
         told.append("the prediction is that of a healthy machine: there is nothing to explain")
+    alarm = manifest.project.alarm
+    if column == 0 and decide(AlarmState(), found.begin, replace(alarm, hold_readings=1)):
+        told.append(
+            "healthy readings that stand still raise the alarm of this model themselves: it expects them to move, so "
+            "read this as a comparison with that, not with a healthy machine"
+        )
     if found.flat:
         told.append(
             "the prediction sits where it is cut off: no small change of any reading would move it, and what lies "
@@ -273,12 +306,6 @@ def _notes(bundle: Bundle, seen: Seen, column: int, found: Integral) -> list[str
         )
     if abs(found.unexplained) > MISSED * max(moved, LEAST * output.span):
         told.append(f"{abs(found.unexplained) / max(moved, 1e-30):.0%} of the difference stays unexplained")
-    if seen.before:
-        of = "ones this model remembers" if manifest.memory and len(seen.ts) >= manifest.memory else "last ones"
-        told.append(
-            f"of {seen.before + len(seen.ts)} readings the {len(seen.ts)} {of} were taken apart; those before were "
-            "left as they were"
-        )
     if not manifest.healthy:
         told.append(
             "this bundle does not know what is healthy: predictions are explained against the training mean; convert "

@@ -34,8 +34,9 @@ class Seen:
     """The last N readings up to one prediction of a machine.
 
     `rows` [N, W] are what the step took (x, then what comes with it), `ts` [N] their times in seconds, `predicted` [N]
-    the device's predictions at them, `warm` whether the last one counts. `state` is what it knew before the first of
-    them, `before` how many readings that holds. `number` counts the last reading among all `of` of this machine.
+    the device's predictions at them, `warm` whether the last one counts. `earlier` [M, W] are the readings before
+    them, which made the state that the first of them met. `number` counts the last reading among all `of` of this
+    machine.
     """
 
     machine: str
@@ -43,8 +44,7 @@ class Seen:
     rows: NDArray[np.float32]
     predicted: list[float]
     warm: bool
-    state: list[Tensor]
-    before: int
+    earlier: NDArray[np.float32]
     number: int
     of: int
 
@@ -109,16 +109,20 @@ def look(
             "it; choose a later one with --at"
         )
     taken = min(readings, last.count)
-    state = backend.new_state()
-    for row in last.rows[: last.count - taken]:
-        backend.step(row, state)
-    shapes = [row.shape for row in bundle.manifest.states]
-    tensors = [torch.tensor(list(t)).reshape(s) for t, s in zip(backend.dump_state(state), shapes, strict=True)]
     path = steps[number - taken : number]
-    rows = np.array(last.rows[last.count - taken : last.count], np.float32)
+    rows = np.array(last.rows[: last.count], np.float32)
     ts, predicted = [step.ts for step in path], [step.predicted for step in path]
-    before = last.count - taken
-    return Seen(records[0].machine, ts, rows, predicted, last.warm, tensors, before, number, len(steps))
+    earlier = last.count - taken
+    return Seen(records[0].machine, ts, rows[earlier:], predicted, last.warm, rows[:earlier], number, len(steps))
+
+
+def primed(backend: Backend, rows: NDArray[np.float32]) -> list[Tensor]:
+    """The state behind readings [M, W], which may be none."""
+    state = backend.new_state()
+    for row in rows:
+        backend.step(array("f", row), state)
+    shapes = [row.shape for row in backend.bundle.manifest.states]
+    return [torch.tensor(list(t)).reshape(s) for t, s in zip(backend.dump_state(state), shapes, strict=True)]
 
 
 def place(at: str | None, ts: Sequence[float], manifest: Manifest) -> int:

@@ -19,13 +19,13 @@ def order(values: Values) -> list[int]:
     return [int(i) for i in np.argsort(-totals, kind="stable")]
 
 
-def shares(values: Values) -> Values:
-    """How much of all that moved the output each column of `values` [N, C] stands for [C]: its sum's size, as a share
-    of all of them. Zero where nothing moved.
+def shares(totals: Values) -> Values:
+    """How much of all that moved the output each of `totals` [C] stands for: its size, as a share of all of them. Zero
+    where nothing moved.
     """
-    totals: Values = np.abs(values.sum(axis=0))
-    whole = float(totals.sum())
-    return totals / whole if whole > 0 else totals
+    sizes: Values = np.abs(totals)
+    whole = float(sizes.sum())
+    return sizes / whole if whole > 0 else sizes
 
 
 def window(weights: Values, share: float = MOST) -> tuple[int, int]:

@@ -28,6 +28,8 @@ def render(found: Explanation) -> str:
     rows: list[list[object]] = [
         [s.name, f"{s.contribution:+.3g}", f"{s.share:.0%}", *apart(s.mean, s.healthy), s.unit] for s in found.sensors
     ]
+    if found.before:
+        rows.append([f"the {found.before} readings before", f"{found.earlier:+.3g}", None, None, None, ""])
     rows.append(["unexplained", f"{found.unexplained:+.3g}", None, None, None, ""])
     rows.append(["all", f"{moved:+.3g}", None, None, None, ""])
     notes = list(found.notes)

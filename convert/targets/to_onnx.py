@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
@@ -196,12 +197,30 @@ def _plain(model: Any) -> bytes:
 def _dynamic(content: bytes) -> bytes:
     with tempfile.TemporaryDirectory() as folder, quiet("the int8 quantization for ONNX"):
         source, result = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
-        source.write_bytes(content)
+        source.write_bytes(_turned(content))
         quantizer = _quantizer()
         quantizer.quantize_dynamic(str(source), str(result), per_channel=True, weight_type=quantizer.QuantType.QInt8)
         model = onnx.load(str(result))
         _strip(model)
         return bytes(model.SerializeToString(deterministic=True))
+
+
+def _turned(content: bytes) -> bytes:
+    """The graph with weights that several products share the way round that they are multiplied.
+
+    The quantizer turns the weight of each Gemm that wants it transposed, once a Gemm: a shared one comes back as it was
+    and is then multiplied wrongly.
+    """
+    model = onnx.load_from_string(content)
+    uses = Counter(node.input[1] for node in model.graph.node if node.op_type == "Gemm")
+    for weight in (one for one in model.graph.initializer if uses[one.name] > 1):
+        readers = [node for node in model.graph.node if weight.name in node.input]
+        wanted = [a for node in readers for a in node.attribute if a.name == "transB" and a.i]
+        if len(wanted) == len(readers):
+            weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight).T.copy(), weight.name))
+            for attribute in wanted:
+                attribute.i = 0
+    return bytes(model.SerializeToString())
 
 
 def _strip(model: Any) -> None:

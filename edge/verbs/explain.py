@@ -25,8 +25,8 @@ from edge.extras import needed_for, require
 @click.option(
     "--readings",
     type=click.IntRange(min=2),
-    help="So many readings are taken apart; those before stay as they were. All that the model remembers, or 200 where "
-    "its memory has no bound, if not given.",
+    help="So many readings are taken apart; those before count as one. All that the model remembers, or 200 where its "
+    "memory has no bound, if not given.",
 )
 @click.option("-o", "--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw it into this PNG, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, each reading's part included.")

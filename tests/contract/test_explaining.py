@@ -78,15 +78,18 @@ def test_the_graph_computes_what_onnx_runtime_computes(exported: Exported) -> No
 
 
 def test_attributions_add_up_to_the_difference(exported: Exported) -> None:
-    healthy = np.full((STEPS, CHANNELS), 0.5, np.float32)
-    found = attribute(exported.wires, exported.rows.numpy(), healthy, exported.state, 0, 0.01)
-    assert found.values.shape == (STEPS, CHANNELS) and found.values.isfinite().all()
-    assert found.values.any() and not found.flat
-    assert abs(found.unexplained) <= 0.01 * max(abs(found.end - found.begin), 0.01)
+    calm = np.full_like(exported.rows.numpy(), 0.5)
+    other = [state + 0.1 for state in exported.state]
+    found = attribute(exported.wires, (exported.rows.numpy(), exported.state), (calm, other), 0, 0.01)
+    assert found.values.shape == (STEPS, CHANNELS) and np.isfinite(found.values).all()
+    assert found.values.any() and not found.integral.flat
+    moved = found.integral.end - found.integral.begin
+    assert abs(found.integral.unexplained) <= 0.01 * max(abs(moved), 0.01)
+    assert found.values.sum() + found.earlier + found.integral.unexplained == pytest.approx(moved, abs=1e-9)
 
 
 def test_a_sensor_that_is_healthy_all_the_time_moved_nothing(exported: Exported) -> None:
-    healthy = exported.rows[:, :CHANNELS].numpy().copy()
-    healthy[:, 1] += 1.0
-    found = attribute(exported.wires, exported.rows.numpy(), healthy, exported.state, 0, 0.01)
-    assert found.values[:, 1].any() and not found.values[:, [0, 2, 3]].any()
+    calm = exported.rows.numpy().copy()
+    calm[:, 1] += 1.0
+    found = attribute(exported.wires, (exported.rows.numpy(), exported.state), (calm, exported.state), 0, 0.01)
+    assert found.earlier == 0 and found.values[:, 1].any() and not found.values[:, [0, 2, 3]].any()

@@ -224,6 +224,19 @@ def test_what_it_takes_is_known_and_counts(family: Family) -> None:
         assert not torch.allclose(parallel(family, Readings(tuple(parts))), parallel(family, x)), name
 
 
+def test_a_gap_of_years_leaves_everything_finite_and_inside_its_bounds(family: Family) -> None:
+    if "dt" not in family.takes:
+        pytest.skip("takes no time")
+    x = readings(family, 40)
+    x.parts[1 + family.takes.index("dt")][:, 20] = 1e8
+    y, state = stepped(family, x[:21])
+    torch.testing.assert_close(y, parallel(family, x[:21]), rtol=1e-4, atol=1e-4)
+    for name, tensor in zip(family.state_names, state, strict=True):
+        assert float(tensor.abs().max()) <= family.state_bounds.get(name, 1e6)
+    torch.testing.assert_close(stepped(family, x)[0], parallel(family, x), rtol=1e-4, atol=1e-4)
+    assert parallel(family, x).isfinite().all()
+
+
 def test_extras_have_the_announced_names_and_shapes(family: Family) -> None:
     names = [extra.name for extra in family.extras]
     assert len({*names, *family.state_names, "y"}) == len(names) + len(family.state_names) + 1

@@ -1,5 +1,5 @@
 """The road of every family, for the tests of this folder."""
 
-from tests.support.roads import road
+from tests.support.roads import one_road, road, roads
 
-__all__ = ["road"]
+__all__ = ["one_road", "road", "roads"]

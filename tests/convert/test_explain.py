@@ -155,12 +155,15 @@ def test_behind_a_failure_and_a_gap_the_machine_starts_anew(asked: Asked) -> Non
     assert len(asked.json()["times"]) == 3
 
 
-def test_what_came_before_is_left_as_it_was(asked: Asked) -> None:
-    found = asked.json("--readings", 3)
-    assert found["before"] == 9 and "those before were left as they were" in " ".join(found["notes"])
-    want = leaky.moved(asked.x, healthy(asked.x))[-3:]
-    np.testing.assert_allclose(found["contributions"]["vibration"], want[:, 0], atol=1e-4)
-    assert found["prediction"] == asked.json()["prediction"]
+def test_what_came_before_counts_as_one(asked: Asked) -> None:
+    found, whole = asked.json("--readings", 3), asked.json()
+    want = leaky.moved(asked.x, healthy(asked.x))
+    np.testing.assert_allclose(found["contributions"]["vibration"], want[-3:, 0], atol=1e-4)
+    assert found["before"] == 9 and found["earlier"] == pytest.approx(want[:-3].sum(), abs=1e-4)
+    assert (whole["before"], whole["earlier"]) == (0, 0.0)
+    assert [found[key] for key in ("prediction", "baseline")] == [whole[key] for key in ("prediction", "baseline")]
+    assert asked.status("--readings", 3) == 0
+    assert "the 9 readings before" in asked.capsys.readouterr().out
 
 
 def test_a_bounded_memory_is_taken_apart_whole(asked: Asked) -> None:
@@ -193,6 +196,13 @@ def test_a_bundle_that_knows_nothing_of_health_is_explained_against_the_mean(ask
     leaky.pack(asked.bundle, healthy=())
     found = asked.json()
     assert "training mean" in " ".join(found["notes"]) and set(found["healthy_values"]["vibration"]) == {3.0}
+
+
+def test_a_model_that_takes_a_mean_for_a_fault_is_found_out(asked: Asked) -> None:
+    said = "raise the alarm of this model themselves"
+    assert said not in " ".join(asked.json()["notes"])
+    leaky.pack(asked.bundle, alarm={"raise_below": 99.5})
+    assert said in " ".join(asked.json()["notes"])
 
 
 def test_attention_is_shown_where_the_model_has_some(asked: Asked) -> None:

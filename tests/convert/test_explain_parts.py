@@ -189,7 +189,7 @@ def test_sensors_come_in_the_order_of_their_sums(values: NDArray[np.float64]) ->
     totals = np.abs(values.sum(axis=0))[ranked]
     assert sorted(ranked) == list(range(values.shape[1]))
     assert (np.diff(totals) <= 0).all()
-    assert shares(values).sum() == pytest.approx(1.0 if totals.any() else 0.0)
+    assert shares(values.sum(axis=0)).sum() == pytest.approx(1.0 if totals.any() else 0.0)
 
 
 @given(arrays(np.float64, st.integers(1, 30), elements=st.floats(0, 5)), st.floats(0.05, 1.0))

@@ -31,7 +31,7 @@ def test_an_explanation_adds_up_and_says_when_it_does_not(road: Road, life: Life
     moved = found.prediction - found.baseline
     parts = sum(sensor.contribution for sensor in found.sensors)
     span = road.bundle.manifest.outputs[0].span
-    assert parts + found.unexplained == pytest.approx(moved, abs=1e-4 * span)
+    assert parts + found.earlier + found.unexplained == pytest.approx(moved, abs=1e-4 * span)
     assert abs(found.unexplained) <= 0.01 * max(abs(moved), 0.01 * span)
     assert found.held == ["load_setting"]
 

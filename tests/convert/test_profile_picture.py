@@ -36,10 +36,10 @@ def size(path: Path) -> tuple[int, int]:
 
 
 def test_a_measurement_is_drawn_and_printed(
-    road: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    one_road: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     picture = tmp_path / "profile.png"
-    assert edge(monkeypatch, "profile", road.bundle.path, "--steps", 100, "--json", "--picture", picture) == 0
+    assert edge(monkeypatch, "profile", one_road.bundle.path, "--steps", 100, "--json", "--picture", picture) == 0
     told = capsys.readouterr()
     rows = json.loads(told.out)["rows"]
     assert f"drawn into {picture}" in told.err and size(picture) == (1760, round(160 * (1.9 + 0.5 * len(rows))))

@@ -63,8 +63,8 @@ def bent(bundle: Bundle, path: Path) -> Path:
     return write_bundle(path, bundle.manifest, members).path
 
 
-def test_a_file_with_other_weights_is_found_out(road: Road, tmp_path: Path) -> None:
-    found = judged(bent(road.bundle, tmp_path / "bent.edge"))
+def test_a_file_with_other_weights_is_found_out(one_road: Road, tmp_path: Path) -> None:
+    found = judged(bent(one_road.bundle, tmp_path / "bent.edge"))
     assert isinstance(found.exception, CheckFailed) and "of tflite/float32 differs by" in str(found.exception)
     assert not all(v["ok"] for v in json.loads(found.stdout) if v["executable"] == "tflite/float32")
 
@@ -125,12 +125,14 @@ def test_an_operator_means_in_the_table_what_the_standard_says(
         np.testing.assert_allclose(values[name].numpy(), want, rtol=1e-5, atol=1e-6)
 
 
-def test_an_unknown_referee_or_a_bundle_without_a_step_graph_says_what_to_do(road: Road, tmp_path: Path) -> None:
-    found = judged(road.bundle.path, "tensorflaw").exception
+def test_an_unknown_referee_or_a_bundle_without_a_step_graph_says_what_to_do(one_road: Road, tmp_path: Path) -> None:
+    found = judged(one_road.bundle.path, "tensorflaw").exception
     assert isinstance(found, ProjectError) and "did you mean `tensorflow`" in str(found)
-    members = {f.path: road.bundle.read(f.path) for f in road.bundle.manifest.files if not f.path.startswith("onnx")}
-    kept = tuple(e for e in road.bundle.manifest.executables if e.target != "onnx")
-    half = write_bundle(tmp_path / "half.edge", replace(road.bundle.manifest, executables=kept), members)
+    members = {
+        f.path: one_road.bundle.read(f.path) for f in one_road.bundle.manifest.files if not f.path.startswith("onnx")
+    }
+    kept = tuple(e for e in one_road.bundle.manifest.executables if e.target != "onnx")
+    half = write_bundle(tmp_path / "half.edge", replace(one_road.bundle.manifest, executables=kept), members)
     found = judged(half.path).exception
     assert isinstance(found, BundleError) and "holds no onnx/float32" in str(found)
 

@@ -137,26 +137,26 @@ def test_the_state_table_holds_the_learned_start(road: Road) -> None:
 
 
 def test_a_file_outside_its_tolerance_stops_the_conversion(
-    road: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    one_road: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strict = Recipe(tolerance=1e-9, drift=1.0, replay=1.0, metric=1.0)
     monkeypatch.setitem(RECIPES, "dynamic-int8", strict)
     with pytest.raises(
         CheckFailed, match=r"(?s)dynamic-int8.*FAILED: differs by.*out with --recipe float32 --recipe static"
     ):
-        convert(road.run, tmp_path / "never.edge", targets=["onnx"])
+        convert(one_road.run, tmp_path / "never.edge", targets=["onnx"])
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unknown_target_or_recipe_says_what_is_known(road: Road, tmp_path: Path) -> None:
+def test_an_unknown_target_or_recipe_says_what_is_known(one_road: Road, tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"unknown target `onxx`; did you mean `onnx`"):
-        convert(road.run, tmp_path / "x.edge", targets=["onxx"])
+        convert(one_road.run, tmp_path / "x.edge", targets=["onxx"])
     with pytest.raises(ProjectError, match=r"unknown recipe `int8`.*dynamic-int8"):
-        convert(road.run, tmp_path / "x.edge", recipes=["int8"])
+        convert(one_road.run, tmp_path / "x.edge", recipes=["int8"])
 
 
-def test_a_file_that_computes_something_else_fails_verification(road: Road, tmp_path: Path) -> None:
-    opened = road.bundle
+def test_a_file_that_computes_something_else_fails_verification(one_road: Road, tmp_path: Path) -> None:
+    opened = one_road.bundle
     members = {f.path: opened.read(f.path) for f in opened.manifest.files}
     golden = floats(members[GOLDEN])
     piece = opened.manifest.golden[0].tensors["onnx/float32"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,24 @@ def travel(folder: Path, family: str) -> Road:
     return Road(family, project, run, folder / "run", bundle, sorted((folder / "history").glob("*.csv")))
 
 
+@pytest.fixture(scope="session")
+def roads(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Road]:
+    """Family -> its road, travelled once a session."""
+
+    @cache
+    def of(family: str) -> Road:
+        return travel(tmp_path_factory.mktemp(f"road-{family}"), family)
+
+    return of
+
+
 @pytest.fixture(scope="session", params=list(FAMILIES))
-def road(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Road:
-    """The road of each registered family, travelled once a session."""
-    return travel(tmp_path_factory.mktemp(f"road-{request.param}"), request.param)
+def road(request: pytest.FixtureRequest, roads: Callable[[str], Road]) -> Road:
+    """The road of each registered family."""
+    return roads(request.param)
+
+
+@pytest.fixture(scope="session")
+def one_road(roads: Callable[[str], Road]) -> Road:
+    """The road of one family, for claims that have nothing to do with the family."""
+    return roads("gru")

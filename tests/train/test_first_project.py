@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from edge.spec import load_project
+from train.data.faults import with_faults
+from train.data.simulate import Fleet, simulate, write_histories
 from train.look.draft import draft
 from train.look.roles import Wishes
 from train.look.text import project_text
@@ -92,3 +94,9 @@ def test_a_few_machines_or_one_that_fails_again_and_again(tmp_path: Path, machin
         csv.writer(file).writerows([["machine", "seconds", "vibration", "flow", "failed"], *rows])
     kind, report = trained([tmp_path / "h.csv"], tmp_path)
     assert kind == task and report["verdict"]
+
+
+def test_states_that_have_names_are_told_apart(tmp_path: Path) -> None:
+    write_histories(tmp_path / "history", with_faults(simulate(Fleet(machines=6))))
+    kind, report = trained(sorted((tmp_path / "history").glob("*.csv")), tmp_path)
+    assert kind == "classify" and "healthy" in str(report["judged_at"]) and "overheating" in str(report["judged_at"])

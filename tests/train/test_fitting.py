@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edge.errors import DataError, ProjectError
 from edge.spec import Project, parse_project
 from train.build import build_family, build_task
-from train.data.batches import Lesson, epoch, lessons
+from train.data.batches import Lesson, cut, epoch, lessons
 from train.data.history import History
 from train.data.scale import Scaler
 from train.evaluate import truth_of
@@ -141,6 +141,19 @@ def test_what_runs_together_never_outgrows_the_memory(lengths: list[int]) -> Non
     assert sorted(i for group in groups for i in group) == list(range(len(lengths)))
     for group in groups:
         assert len(group) == 1 or len(group) * max(lengths[i] for i in group) <= READINGS
+
+
+def test_what_begins_in_mid_life_holds_no_value_from_before() -> None:
+    mask = np.array([[True, True], [True, False], [False, True], [True, False]])
+    x = np.array([[10.0, 1.0], [20.0, 1.0], [20.0, 3.0], [40.0, 3.0]], np.float32)
+    whole = History("m", 0, np.array([0.0, 5.0, 6.0, 9.0]), x, True, 0.0, mask=mask)
+    scaler, task = Scaler.fit([whole], project()), build_task(project())
+    late = whole.window(1, 4)
+    assert np.isnan(late.x).tolist() == [[False, True], [False, False], [False, False]]
+    (lesson,), (window,) = lessons([whole], task, scaler), lessons([late], task, scaler)
+    begun = cut(lesson, 1, 4)
+    assert torch.equal(begun.x, window.x) and begun.x[0, 1] == 0.0
+    assert all(torch.equal(begun.more[name], window.more[name]) for name in ("dt", "mask"))
 
 
 @pytest.mark.parametrize("mid_life", [0.0, 0.5, 1.0])

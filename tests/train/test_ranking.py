@@ -185,6 +185,7 @@ def interrupted(pumps: Path, out: Path, number: signal.Signals) -> tuple[int, st
     return process.returncode, talk
 
 
+@pytest.mark.timeout(600)
 def test_a_ranking_that_was_interrupted_and_killed_goes_on_and_makes_nothing_twice(
     pumps: Path, whole: dict[str, Contestant], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
@@ -18,7 +19,7 @@ from train.tasks.base import Task
 @dataclass(frozen=True)
 class Lesson:
     """One life, scaled: `x` [T, C], `value` and `weight` [T, O], `censored` [T]; `more`: what a family may take behind
-    x, by name.
+    x, by name; `unheard` [T, C]: what x is where nothing was heard of a channel yet, None where no value is missing.
     """
 
     x: Tensor
@@ -26,6 +27,7 @@ class Lesson:
     weight: Tensor
     censored: Tensor
     more: Mapping[str, Tensor] = field(default_factory=dict, kw_only=True)
+    unheard: Tensor | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,17 @@ def lessons(histories: Sequence[History], task: Task, scaler: Scaler) -> list[Le
         labels = task.labels(history)
         x = scaler(torch.from_numpy(inputs(history, scaler.fill)))
         more = scaler.beside(**{name: torch.from_numpy(values) for name, values in beside(history).items()})
-        made.append(Lesson(x, *map(torch.from_numpy, (labels.value, labels.weight, labels.censored)), more=more))
+        taught = map(torch.from_numpy, (labels.value, labels.weight, labels.censored))
+        unheard = None if history.mask.all() else scaler(torch.from_numpy(_unheard(history, scaler)))
+        made.append(Lesson(x, *taught, more=more, unheard=unheard))
     return made
+
+
+def _unheard(history: History, scaler: Scaler) -> NDArray[np.float32]:
+    """[T, C] the fill of each channel, in the operating condition of each reading."""
+    seen = inputs(history, scaler.fill)
+    condition = np.isin(np.arange(seen.shape[1]), scaler.columns)
+    return np.where(condition, seen, scaler.fill)
 
 
 def epoch(
@@ -79,11 +90,16 @@ def epoch(
 
 
 def cut(lesson: Lesson, start: int, stop: int) -> Lesson:
-    """Readings `start` … `stop - 1` of a lesson; the first of them has no reading before it."""
+    """Readings `start` … `stop - 1` of a lesson; before the first of them nothing was read, nothing held."""
     more = {name: t[start:stop] for name, t in lesson.more.items()}
     if "dt" in more:
         more["dt"] = torch.cat([torch.zeros_like(more["dt"][:1]), more["dt"][1:]])
-    return Lesson(*(t[start:stop] for t in (lesson.x, lesson.value, lesson.weight, lesson.censored)), more=more)
+    x, unheard = lesson.x[start:stop], None if lesson.unheard is None else lesson.unheard[start:stop]
+    if unheard is not None and start:
+        x = torch.where(more["mask"].cummax(0).values > 0, x, unheard)
+    return Lesson(
+        x, *(t[start:stop] for t in (lesson.value, lesson.weight, lesson.censored)), more=more, unheard=unheard
+    )
 
 
 def _led(lesson: Lesson, first: int, start: int, stop: int) -> Lesson:

@@ -60,12 +60,16 @@ class History:
         return len(self.ts)
 
     def window(self, start: int, stop: int) -> History:
-        """Readings `start` … `stop - 1` as a history of their own; `left` and `failed` say what is still true of it."""
+        """Readings `start` … `stop - 1` as a history of their own; `left` and `failed` say what is still true of it.
+        What was held from before `start` is not known in it.
+        """
         whole = stop == len(self)
         left = None if self.left is None else self.left + len(self) - stop
         marks = None if self.anomalous is None else self.anomalous[start:stop]
         label = None if self.label is None else self.label[start:stop]
         ts, x, mask = self.ts[start:stop], self.x[start:stop], self.mask[start:stop]
+        if start and len(mask) and not mask[0].all():
+            x = np.where(np.maximum.accumulate(mask), x, np.float32(np.nan))
         return replace(
             self, ts=ts, x=x, failed=self.failed and whole, left=left, anomalous=marks, label=label, mask=mask
         )

@@ -105,7 +105,7 @@ def _columns(reader: Reader, paths: Sequence[Path], data: DataSpec) -> dict[str,
 def _candidates(made: Draft, found: Roles, columns: Mapping[str, Column]) -> list[str]:
     """Columns that may be channels: numbers without another role. Of rows with one value, the sensors."""
     data = found.data
-    taken = {data.time, data.machine, data.failure, data.anomaly, *made.left_out}
+    taken = {data.time, data.machine, data.failure, data.anomaly, data.label, *made.left_out}
     if data.sensor is not None:
         tags = [str(cell).strip() for cell in columns[data.sensor].cells if cell is not None]
         return [tag for tag in dict.fromkeys(tags) if tag not in taken]

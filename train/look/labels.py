@@ -17,6 +17,10 @@ FAILURES = frozenset(["failed", "failure", "fail", "broken", "breakdown", "ausfa
 ANOMALIES = frozenset(["anomaly", "anomalous", "anomalies", "outlier", "faulty", "fault", "attack", "abnormal"])
 LABELS = frozenset(["rul", "remaining", "ttf", "label", "target", "changepoint", "class", "y"])
 
+STATES = frozenset(["label", "class", "state", "condition", "diagnosis", "fault", "zustand", "diagnose"])
+CLASSES = 20
+"""Different names that a column of states holds at most; one of more tells stories."""
+
 
 def labels(found: Roles, columns: Mapping[str, Column], wishes: Wishes) -> None:
     """Give failures and anomalies their role by what columns are called; bar what else tells the answer."""
@@ -35,11 +39,19 @@ def labels(found: Roles, columns: Mapping[str, Column], wishes: Wishes) -> None:
         elif c.flag and said & ANOMALIES and not found.data.anomaly:
             found.data = replace(found.data, anomaly=name)
             found.reasons.append(("anomaly", name, "called so, true or false; judges, never teaches"))
+        elif said & STATES and _named(c) and found.data.label is None:
+            found.data = replace(found.data, label=name)
+            found.reasons.append(("label", name, f"called so, and names {len(c.texts)} states"))
         elif said & (LABELS | FAILURES | ANOMALIES):
             found.barred[name] = "called like a label; a label must not be seen" + _unread(c, said)
     if wishes.failure == LAST:
         found.data = replace(found.data, failure=LAST)
         found.reasons.append(("failure", LAST, "as you said: every record ends in a failure"))
+
+
+def _named(c: Column) -> bool:
+    """Does it hold a few names, over and over?"""
+    return not c.flag and not c.numeric and 2 <= len(c.texts) <= min(CLASSES, len(c.cells) // 3)
 
 
 def _unread(c: Column, said: frozenset[str]) -> str:
@@ -62,7 +74,7 @@ def ends(found: Roles, columns: Mapping[str, Column]) -> None:
         return
     last = {str(cell): at for at, cell in enumerate(columns[data.machine].cells)}
     for name, c in columns.items():
-        if name in {data.time, data.machine, data.failure, data.anomaly, *found.barred} or not c.flag:
+        if name in {data.time, data.machine, data.failure, data.anomaly, data.label, *found.barred} or not c.flag:
             continue
         true = [at for at, cell in enumerate(c.cells) if _true(cell)]
         if not true or len(c.cells) <= 2 * len(last) or not set(true) <= set(last.values()):

@@ -85,14 +85,17 @@ def purpose(made: Draft, machines: Mapping[str, Sequence[Record]], names: Sequen
     ends = f"{failed or 'no'} {'life' if failed < 2 else 'lives'} ended in a failure"
     if enough >= RUL_FAILURES:
         made.kind, why = "rul", ends
+    elif made.data.label is not None:
+        made.kind, why = "classify", f"`{made.data.label}` names the states to tell apart; {ends}"
     elif enough >= FAILURE_FAILURES:
         made.kind, why = "failure", f"{ends}: too few to learn how long they last"
     else:
         made.kind, why = "anomaly", f"{ends}: learn what is normal"
     made.reasons.append(("task", made.kind, why))
-    if (alone and made.kind != "anomaly") or (len(machines) < GROUPS and made.kind == "anomaly"):
+    readings_judge = made.kind in ("anomaly", "classify")
+    if (alone and not readings_judge) or (len(machines) < GROUPS and readings_judge):
         made.split = "time"
-        what = "readings" if made.kind == "anomaly" else "lives"
+        what = "readings" if readings_judge else "lives"
         made.reasons.append(("split", "time", f"too few machines to hold one back: the last {what} judge"))
     elif made.kind == "anomaly" and (apart := _levels(made, machines, names)):
         made.split = "time"

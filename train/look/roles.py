@@ -233,7 +233,7 @@ def _in_order(cells: Sequence[str], form: str) -> bool:
 
 def _machine(found: Roles, columns: Mapping[str, Column], paths: Sequence[Path], wishes: Wishes) -> None:
     data = found.data
-    taken = {data.time, data.failure, data.anomaly, *found.barred}
+    taken = {data.time, data.failure, data.anomaly, data.label, *found.barred}
     best: tuple[int, str] | None = None
     for name, c in columns.items():
         if name in taken or not c.present:
@@ -273,7 +273,7 @@ def _units(c: Column) -> bool:
 def _tidy(found: Roles, columns: Mapping[str, Column]) -> None:
     """One value a row? Then a text column names the sensor, and one column of numbers is left."""
     data = found.data
-    taken = {data.time, data.failure, data.anomaly, data.machine, *found.barred}
+    taken = {data.time, data.failure, data.anomaly, data.label, data.machine, *found.barred}
     texts = [n for n, c in columns.items() if n not in taken and not c.numeric and words(n) & SENSORS]
     numbers = [n for n, c in columns.items() if n not in taken and c.numeric and not c.constant]
     values = [n for n in numbers if words(n) & VALUES] or numbers

@@ -50,7 +50,7 @@ def _data(draft: Draft, paths: Sequence[str]) -> str:
     why = {what: reason for what, _, reason in draft.reasons}
     if data.reader != "cmapss":
         lines += [_line("machine", data.machine, why.get("machine")), _line("time", data.time, why.get("time"))]
-    for key in ("time_format", "time_unit", "failure", "anomaly", "sensor", "value", "decimal", "encoding"):
+    for key in ("time_format", "time_unit", "failure", "anomaly", "label", "sensor", "value", "decimal", "encoding"):
         said = getattr(data, key)
         if said != getattr(usual, key) and not (key == "time_unit" and said is None):
             lines.append(_line(key, said, why.get(key)))
@@ -116,6 +116,8 @@ def _task(draft: Draft) -> str:
     if draft.kind == "failure":
         lines.append(f"horizon = {max(2, round(0.15 * draft.life))}  # readings: will it fail within so many?")
         lines.append('unit = "readings"')
+    if draft.kind == "anomaly":
+        lines.append('# kind = "forecast"  # says what the channels will be instead, task.horizons readings ahead')
     return "\n".join(lines)
 
 

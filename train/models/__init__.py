@@ -5,11 +5,13 @@ from edge.registry import Registry
 FAMILIES = Registry(
     "model family",
     {
+        "cnn": "train.models.cnn:CNN",
         "gru": "train.models.gru:GRU",
         "gru_attention": "train.models.gru_attention:GRUAttention",
         "gru_d": "train.models.gru_d:GRUD",
         "linear_attention": "train.models.linear_attention:LinearAttention",
         "lstm": "train.models.lstm:LSTM",
+        "mingru": "train.models.mingru:MinGRU",
         "nlinear": "train.models.nlinear:NLinear",
         "ode_rnn": "train.models.ode_rnn:OdeRNN",
         "rnn": "train.models.rnn:RNN",

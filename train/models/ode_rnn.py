@@ -100,7 +100,7 @@ class OdeRNN(Family):
 
     Their f is any network, and its solver takes as many steps as it needs. Ours pulls each unit at a learnt rate to
     where a network wants it, dh/dt = rate · (tanh(V tanh(U h + b) + c) - h), so that `solver_steps` steps of the
-    exponential Euler method (Hochbruck & Ostermann 2010, section 1) suffice: each is a mixture of h and a tanh, thus no
+    exponential Euler method (Hochbruck & Ostermann 2010) suffice: each is a mixture of h and a tanh, thus no
     gap, however long, drives the state out of -1 … 1, and a gap of zero leaves it alone.
     """
 

@@ -43,7 +43,7 @@ class Continuous(nn.Module):
     """dx/dt = A x + u, y = 2 Re(C x) on steps of length Δ, as it is learnt: A = -exp(damping) + i frequency."""
 
     def __init__(self, options: S4dOptions) -> None:
-        """S4D-Lin (equation 9 of the paper): A_n = -1/2 + i π n, B = 1; Δ log-uniform between the time scales."""
+        """S4D-Lin (section 4 of the paper): A_n = -1/2 + i π n, B = 1; Δ log-uniform between the time scales."""
         super().__init__()
         h, n = options.hidden, options.modes
         fast, slow = math.log(options.fastest), math.log(options.slowest)

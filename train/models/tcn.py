@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from train.models.base import Family, FamilyOptions, Place, Units, need
+from train.models.causal import along, tap
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,10 @@ class TcnOptions(FamilyOptions):
     levels: int = 4
     kernel: int = 3
     dropout: float = 0.1
+
+
+BEGIN = 0.01
+"""Standard deviation of the weights that lead in and out, before they are taught."""
 
 
 class Block(nn.Module):
@@ -36,31 +40,25 @@ class Block(nn.Module):
         self.first = weight_norm(nn.Conv1d(inputs, c, k, dilation=dilation))
         self.second = weight_norm(nn.Conv1d(c, c, k, dilation=dilation))
         self.shortcut = nn.Linear(inputs, c) if entry else None
+        if self.shortcut is not None:
+            nn.init.normal_(self.shortcut.weight, std=BEGIN)
         self.dropout = nn.Dropout(options.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """x [B, T, in] -> [B, T, channels]; before the first reading there were zeros."""
         y = x.mT
         for conv in (self.first, self.second):
-            past = (conv.kernel_size[0] - 1) * conv.dilation[0]
-            y = self.dropout(torch.relu(conv(F.pad(y, (past, 0)))))
+            y = self.dropout(torch.relu(along(conv, y)))
         return torch.relu(y.mT + self._across(x))
 
     def step(self, x_t: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x_t [B, in] and two buffers of past inputs [B, ·, past] -> (y_t [B, channels], next buffers)."""
-        y, first = _tap(self.first, x_t, first)
-        y, second = _tap(self.second, y, second)
-        return torch.relu(y + self._across(x_t)), first, second
+        y, first = tap(self.first, x_t, first)
+        y, second = tap(self.second, torch.relu(y), second)
+        return torch.relu(torch.relu(y) + self._across(x_t)), first, second
 
     def _across(self, x: Tensor) -> Tensor:
         return x if self.shortcut is None else self.shortcut(x)
-
-
-def _tap(conv: nn.Conv1d, x_t: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-    """One output of a causal convolution as a matrix product over the taps it needs, and the buffer moved on by one."""
-    window = torch.cat([past, x_t.unsqueeze(-1)], -1)
-    taps = window[:, :, :: conv.dilation[0]].flatten(1)
-    return torch.relu(F.linear(taps, conv.weight.flatten(1), conv.bias)), window[:, :, 1:]
 
 
 class TCN(Family):
@@ -68,7 +66,8 @@ class TCN(Family):
 
     `forward` convolves; `step` keeps the past inputs of every convolution in a shift buffer and multiplies only the
     taps it needs: a matrix product, which integer recipes know how to quantize. Weight normalisation helps while
-    fitting and is folded into plain weights by `fold`.
+    fitting and is folded into plain weights by `fold`. Weights begin as they do in the authors' code: what that sets
+    for its convolutions, N(0, 0.01²) too, their weight norm undoes at the first pass.
     """
 
     Options = TcnOptions
@@ -86,6 +85,7 @@ class TCN(Family):
             Block(width, options, 2**level, entry=level == 0) for level, width in enumerate(widths)
         )
         self.head = nn.Linear(options.channels, outputs)
+        nn.init.normal_(self.head.weight, std=BEGIN)
 
     @property
     def memory(self) -> int:
