@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from convert.step import StepModule
+from convert.targets import TARGETS
+from device.backends.ort_step import engine
 from edge.errors import ProjectError
 from edge.spec import Project, parse_project
 from train.build import build_predictor
@@ -121,6 +124,27 @@ def test_every_unit_lies_in_what_it_is_said_to_lie_in(shape: Project) -> None:
     fresh = loud(narrowed(shape, left)).family
     small.fold()
     assert {n: p.shape for n, p in small.named_parameters()} == {n: p.shape for n, p in fresh.named_parameters()}
+
+
+@pytest.mark.parametrize("name", PRUNABLE)
+def test_a_cut_network_is_exported_as_if_it_had_always_been_that_small(name: str) -> None:
+    of, left = project(name), 5
+    whole = loud(of)
+    small = narrow(whole.family, of, some(whole.family, width_of(of), left))
+    small.fold()
+    predictor = Predictor(narrowed(of, left), whole.scaler, small, whole.task).eval()
+    step = StepModule(predictor)
+    content = TARGETS["onnx"](step).emit("float32").content
+    session = engine().InferenceSession(content, providers=["CPUExecutionProvider"])
+    x = given(small, 1, 20)
+    with torch.no_grad():
+        want = predictor(*x)[0].numpy()
+    state = [tensor.numpy() for tensor in step.initial]
+    for t in range(20):
+        reading = [part[:, t].numpy() for part in x]
+        feed = dict(zip(step.inputs, [*reading, *state], strict=True))
+        y, *state = session.run(["y", *step.after], feed)
+        np.testing.assert_allclose(y[0], want[t], rtol=0, atol=1e-3)
 
 
 def test_silent_units_do_not_matter_and_others_do(shape: Project) -> None:
