@@ -110,7 +110,7 @@ def resuming(folder: Path, project: Project, parts: Split, more: bytes, fresh: b
         note(f"`{folder}` was interrupted under another project, other histories or another version; starting anew")
     try:
         yield checkpoint
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         if checkpoint.epochs:
             kept = "1 epoch is" if checkpoint.epochs == 1 else f"{checkpoint.epochs} epochs are"
             note(f"{kept} kept; the same command goes on from there")

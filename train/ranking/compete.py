@@ -68,7 +68,7 @@ def compete(project: Project, histories: Sequence[History], entered: Sequence[En
         note(f"the fits in `{plan.folder}` are of another project, other histories or another version; starting anew")
     try:
         lost |= _made(project, histories, missing, plan)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         kept = sum(store.find(fit) is not None for fit in fits)
         note(f"{kept} of {len(fits)} fits are kept in `{plan.folder}`; the same command goes on from there")
         raise
