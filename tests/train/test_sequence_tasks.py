@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -325,6 +326,16 @@ def test_a_run_leaves_report_and_picture_and_no_checkpoint(made: Made, tmp_path:
     assert f"--data {made('jsb').asked.data}" in report["command"] and "--set hidden=4" in report["command"]
     again = bench_sequence(wanted)
     assert [again[key] for key in ("figure", "looks")] == [report[key] for key in ("figure", "looks")]
+
+
+def test_the_command_of_a_report_can_be_typed_as_it_stands() -> None:
+    wanted = Wanted("char", "gru", Asked(9, text=Path("two words.txt")), given=("hidden=4",), rate=0.1, device="cuda")
+    words = shlex.split(wanted.command())
+    assert words[:3] == ["edge", "bench", "sequence"]
+    options = dict(zip(words[3::2], words[4::2], strict=True))
+    assert options == {"--task": "char", "--family": "gru", "--length": "9", "--text": "two words.txt", "--seed": "0",
+                       "--rate": "0.1", "--set": "hidden=4", "--device": "cuda"}  # fmt: skip
+    assert "--permuted" in replace(wanted, asked=Asked(permuted=True)).command()
 
 
 def test_an_interrupted_run_says_so_and_goes_on(
