@@ -20,10 +20,11 @@ from tests.support.working import labour
 from train.cv import cross_validate
 from train.models import FAMILIES
 from train.pipeline import told
-from train.ranking.budget import WIDEST, entrants, largest, size
+from train.ranking.budget import entrants, size
 from train.ranking.compete import Contestant, Plan, compete
 from train.ranking.pareto import pareto
 from train.ranking.workers import Word, work_through
+from train.width import WIDEST, largest
 
 SHORT = ("train.epochs=2",)
 BUDGET = 300

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 from edge.errors import ProjectError
@@ -10,12 +10,7 @@ from edge.registry import suggest
 from edge.spec import ModelSpec, Project, overridden
 from train.build import build_family, build_task
 from train.models import FAMILIES
-
-WIDEST = 1 << 16
-"""Widths are not tried beyond."""
-
-NEAR = 64
-"""Where a family refuses a width, so many behind it are tried: it may want a multiple of something."""
+from train.width import within
 
 SECTION = "model."
 
@@ -75,49 +70,11 @@ def size(project: Project) -> int:
 
 def widest(project: Project, key: str, most: int) -> Project:
     """`project` with `model.key` as large as `most` parameters allow. Raises ProjectError where nothing fits."""
-    refused: dict[int, ProjectError] = {}
 
     def of(width: int) -> Project:
         return replace(project, model=replace(project.model, options={**project.model.options, key: width}))
 
-    def sized(width: int) -> int | None:
-        try:
-            return size(of(width))
-        except ProjectError as error:
-            refused[width] = error
-            return None
-
-    width = largest(sized, most)
-    if width is not None:
-        return of(width)
-    if len(refused) > NEAR:
-        raise next(iter(refused.values()))
-    raise ProjectError(f"no `model.{key}` makes it as small as {most} parameters; allow more with --parameters")
-
-
-def largest(sized: Callable[[int], int | None], most: int) -> int | None:
-    """The largest width whose size is at most `most`, or None.
-
-    More width means more size; where `sized` says None the width is refused (heads that do not divide it, say) and
-    passed over.
-    """
-    width, best, high = 1, 0, WIDEST + 1
-    while width < high:
-        near = range(width, min(2 * width, width + NEAR))
-        at, found = next(((w, n) for w in near if (n := sized(w)) is not None), (width, None))
-        if found is not None:
-            best, high = (best, at) if found > most else (at, high)
-        width *= 2
-    # All that fits and is larger than `best` lies from `low` to below `high`.
-    low = best
-    while high - low > 1:
-        middle = at = (low + high) // 2
-        while at > low and (found := sized(at)) is None:
-            at -= 1
-        if at == low:
-            low = middle
-        elif found is not None and found <= most:
-            best, low = at, middle
-        else:
-            high = at
-    return best or None
+    width = within(lambda width: size(of(width)), most)
+    if width is None:
+        raise ProjectError(f"no `model.{key}` makes it as small as {most} parameters; allow more with --parameters")
+    return of(width)

@@ -14,10 +14,7 @@ from edge.typed import build
 from train.models import FAMILIES
 from train.models.base import Family
 from train.sequence.base import Plan, SequenceTask
-
-WIDEST = 4096
-STEP = 64
-"""Widths tried in a row for one that the family accepts (some must be a multiple of something)."""
+from train.width import within
 
 
 def chosen(pairs: Iterable[str]) -> dict[str, Any]:
@@ -74,32 +71,11 @@ def weights(family: torch.nn.Module) -> int:
 def widest(task: SequenceTask, name: str, options: Mapping[str, Any], budget: int) -> int:
     """The largest width with at most `budget` weights. Raises ProjectError where even the least has more."""
     key = FAMILIES[name].width
-
-    def accepted(width: int) -> tuple[int, int]:
-        """The first width from this one on that the family takes, and its weights."""
-        for tried in range(width, width + STEP):
-            try:
-                return tried, weights(make(task, name, {**options, key: tried}))
-            except ProjectError:
-                if tried == width + STEP - 1:
-                    raise
-        raise AssertionError("unreachable")
-
     with torch.random.fork_rng(devices=[]):
-        low, least = accepted(1)
-        if least > budget:
-            raise ProjectError(
-                f"`{name}` with model.{key} = {low} has {least} weights already, the budget is {budget}; ask for more "
-                "with --budget, or for less depth with --set"
-            )
-        high = low
-        while high < WIDEST and accepted(min(2 * high, WIDEST - STEP))[1] <= budget:
-            high = 2 * high
-        low, high = high, 2 * high
-        while high - low > 1:
-            middle = (low + high) // 2
-            if accepted(middle)[1] <= budget:
-                low = middle
-            else:
-                high = middle
-        return accepted(low)[0]
+        width = within(lambda width: weights(make(task, name, {**options, key: width})), budget)
+    if width is None:
+        raise ProjectError(
+            f"no `model.{key}` makes `{name}` as small as {budget} weights; ask for more with --budget, or for less "
+            "depth with --set"
+        )
+    return width
