@@ -17,7 +17,7 @@ from edge.spec import Project
 from train.build import build_task
 from train.data.calibration import calibration
 from train.data.history import History, machines
-from train.folding import deal
+from train.folding import deal, examiner
 from train.pipeline import told
 from train.ranking.budget import entrants
 from train.ranking.compete import Contestant, Plan, compete
@@ -83,7 +83,7 @@ def _runs(
     project: Project, histories: Sequence[History], contestants: Sequence[Contestant], plan: Plan
 ) -> dict[str, Run]:
     """What each family's first seed left behind on the first fold, as a run that can be converted."""
-    parts = next(deal(project, build_task(project), histories, plan.folds)).parts
+    parts = next(deal(project, examiner(project, histories), histories, plan.folds)).parts
     kept = calibration([*parts.train, *parts.validation])
     runs = {}
     for contestant in contestants:

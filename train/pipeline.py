@@ -39,7 +39,7 @@ def train_run(project: Project, folder: Path, *, fresh: bool = False) -> Run:
     check_free(folder)
     check_model(project)
     parts = prepare(project)
-    project = build_task(project).study(project, [*parts.train, *parts.validation, *parts.test])
+    project = build_task(project).study(project, [*parts.train, *parts.validation], parts.test)
     with resuming(folder, project, parts, b"", fresh) as checkpoint:
         fitted = fit_with_progress(project, parts, checkpoint=checkpoint)
         return _finish(folder, parts, fitted, ask_with_progress(project, parts, checkpoint=checkpoint))
@@ -111,7 +111,7 @@ def resuming(folder: Path, project: Project, parts: Split, more: bytes, fresh: b
         note(f"`{folder}` was interrupted under another project, other histories or another version; starting anew")
     try:
         yield checkpoint
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         if checkpoint.epochs:
             kept = "1 epoch is" if checkpoint.epochs == 1 else f"{checkpoint.epochs} epochs are"
             note(f"{kept} kept; the same command goes on from there")
@@ -130,7 +130,7 @@ def check_model(project: Project) -> None:
 def prepare(project: Project) -> Split:
     """Histories gathered and dealt out, with the notes about them told. Raises DataError."""
     histories, test = told(project), tested(project)
-    task = build_task(build_task(project).study(project, [*histories, *(test or [])]))
+    task = build_task(build_task(project).study(project, histories, test or []))
     if test is not None:
         (check_apart if task.lasting else check_later)(histories, test)
     parts = split(histories, project, test, lasting=task.lasting)

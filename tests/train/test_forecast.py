@@ -142,6 +142,22 @@ def test_readings_before_the_warm_up_do_not_judge() -> None:
     assert made.error(FLEET[:1], [wrong]) > 0
 
 
+def test_a_record_whose_first_channel_is_dead_is_judged_by_the_others() -> None:
+    made = task(horizons=[1], channels=["a", "b"]).scaled_by(Scaler.fit(FLEET, project()))
+    mask = np.ones_like(FLEET[0].x, np.bool_)
+    mask[:, 0] = False
+    dead = replace(FLEET[0], mask=mask)
+    truth = made.truth(dead)
+    assert truth is not None and len(made.judged(dead)) == len(dead) - 1
+    assert made.error([dead], [np.nan_to_num(truth) + np.array([0, 35], np.float32)]) == pytest.approx(1.0, rel=0.1)
+
+
+def test_a_task_is_not_changed_by_the_scale_it_is_told() -> None:
+    bare = task(horizons=[1])
+    assert bare.scaled_by(Scaler.fit(FLEET, project())) is not bare
+    assert bare.scaler.scale.tolist() == [1.0, 1.0, 1.0]
+
+
 def test_persistence_saves_nothing_of_its_own_error_and_the_truth_all() -> None:
     of, made = project(horizons=[1, 6]), task(horizons=[1, 6])
     stays = judge(made, PARTS.test, made.baselines["persistence"](of, made, PARTS))

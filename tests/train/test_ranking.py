@@ -112,6 +112,13 @@ def test_processes_end_with_who_asked_them() -> None:
     assert not any(alive(pid) for pid in pids)
 
 
+def test_what_they_were_writing_is_cleared_away(tmp_path: Path) -> None:
+    with closing(work_through(labour, "", [tmp_path / "fit.pt"], 1, lambda place: True)) as heard:
+        next(heard)  # what labour tells before it begins to write
+        assert next(heard).said == "written" and len(list(tmp_path.iterdir())) == 1
+    assert not list(tmp_path.iterdir())
+
+
 def alive(pid: int) -> bool:
     try:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

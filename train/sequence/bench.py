@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -49,13 +50,16 @@ class Wanted:
 
     def command(self) -> str:
         """What to type for the same figures."""
-        words = [f"edge bench sequence --task {self.task} --family {self.family}"]
-        words += [f"--{key} {value}" for key, value in _values(self.asked) if key != "permuted"]
+        said: list[tuple[str, Any]] = [("task", self.task), ("family", self.family)]
+        said += [(key, value) for key, value in _values(self.asked) if key != "permuted"]
+        words = [word for key, value in said for word in (f"--{key}", str(value))]
         words += ["--permuted"] if self.asked.permuted else []
         named = ("seed", "budget", "rate", "epochs", "minutes")
-        words += [f"--{key} {getattr(self, key)}" for key in named if getattr(self, key) is not None]
-        words += [f"--set {pair}" for pair in self.given]
-        return " ".join(words + ([f"--device {self.device}"] if self.device != "cpu" else []))
+        said = [(key, value) for key in named if (value := getattr(self, key)) is not None]
+        said += [("set", pair) for pair in self.given]
+        said += [("device", self.device)] if self.device != "cpu" else []
+        words += [word for key, value in said for word in (f"--{key}", str(value))]
+        return shlex.join(["edge", "bench", "sequence", *words])
 
 
 def bench_sequence(wanted: Wanted, folder: Path | None = None, *, fresh: bool = False) -> dict[str, Any]:
