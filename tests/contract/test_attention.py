@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from edge.errors import ProjectError
+from tests.support.taken import taken
 from train.models import FAMILIES
 from train.models.base import Family
 
@@ -38,8 +39,9 @@ def looked(family: Family, steps: int) -> list[dict[str, Tensor]]:
     state, said = family.init_state(1), []
     names = [extra.name for extra in family.extras]
     with torch.inference_mode():
-        for x in torch.randn(steps, 1, CHANNELS, generator=torch.Generator().manual_seed(0)):
-            _, *rest = family.step(x, *state)
+        x = torch.randn(1, steps, CHANNELS, generator=torch.Generator().manual_seed(0))
+        for row in zip(*(part.unbind(1) for part in taken(family, x)), strict=True):
+            _, *rest = family.step(*row, *state)
             extras, state = rest[: len(names)], tuple(rest[len(names) :])
             said.append({n: e for n, e in zip(names, extras, strict=True) if n.startswith("attention")})
     return said
@@ -68,20 +70,20 @@ def test_an_empty_place_gets_nothing_and_places_fill_from_the_present_back(famil
             assert (shares[..., -full:] > 0).all() and not shares[..., : shares.shape[-1] - full].any()
 
 
-@pytest.mark.parametrize("name", LOOKING)
+@pytest.mark.parametrize("name", [n for n in LOOKING if hasattr(FAMILIES[n].Options, "window")])
 def test_any_window_of_two_or_more_is_looked_at_in_both_forms_alike(name: str) -> None:
     cls = FAMILIES[name]
     for size in (2, 3, 7):
         torch.manual_seed(size)
         family = cls(CHANNELS, 1, cls.Options(window=size)).eval()
-        x = torch.randn(2, 3 * size + 1, CHANNELS)
+        x = taken(family, torch.randn(2, 3 * size + 1, CHANNELS))
         state, outputs = family.init_state(2), []
         with torch.inference_mode():
-            for t in range(x.shape[1]):
-                y, *rest = family.step(x[:, t], *state)
+            for row in zip(*(part.unbind(1) for part in x), strict=True):
+                y, *rest = family.step(*row, *state)
                 state = tuple(rest[len(family.extras) :])
                 outputs.append(y)
-            torch.testing.assert_close(torch.stack(outputs, 1), family(x), rtol=0, atol=1e-5)
+            torch.testing.assert_close(torch.stack(outputs, 1), family(*x), rtol=0, atol=1e-5)
     with pytest.raises(ProjectError, match=r"`model\.window` must be from 2"):
         cls(CHANNELS, 1, cls.Options(window=1))
 
@@ -91,11 +93,11 @@ def test_any_window_of_two_or_more_is_looked_at_in_both_forms_alike(name: str) -
 def test_any_number_of_heads_goes_with_any_width(name: str, heads: int) -> None:
     cls = FAMILIES[name]
     family = cls(CHANNELS, 2, cls.Options(**{cls.width: 7, "heads": heads})).eval()
-    x = torch.randn(2, 9, CHANNELS)
+    x = taken(family, torch.randn(2, 9, CHANNELS))
     state, outputs = family.init_state(2), []
     with torch.inference_mode():
-        for t in range(x.shape[1]):
-            y, *rest = family.step(x[:, t], *state)
+        for row in zip(*(part.unbind(1) for part in x), strict=True):
+            y, *rest = family.step(*row, *state)
             state = tuple(rest[len(family.extras) :])
             outputs.append(y)
-        torch.testing.assert_close(torch.stack(outputs, 1), family(x), rtol=0, atol=1e-5)
+        torch.testing.assert_close(torch.stack(outputs, 1), family(*x), rtol=0, atol=1e-5)

@@ -13,6 +13,7 @@ from convert.targets import TARGETS
 from device.backends.ort_step import engine
 from edge.errors import ProjectError
 from edge.spec import Project, parse_project
+from tests.support.taken import taken
 from train.build import build_predictor
 from train.data.batches import Lesson
 from train.data.scale import Scaler
@@ -66,9 +67,7 @@ def some(family: Family, width: int, left: int) -> list[torch.Tensor]:
 
 def given(family: Family, batch: int, steps: int) -> tuple[torch.Tensor, ...]:
     """Random readings [B, T, C], and what the family takes behind them."""
-    x = 2.0 * torch.randn(batch, steps, CHANNELS)
-    more = {"dt": 2.0 * torch.rand(batch, steps, 1), "mask": (torch.rand(x.shape) > 0.3).float()}
-    return (x, *(more[name] for name in family.takes))
+    return taken(family, 2.0 * torch.randn(batch, steps, CHANNELS))
 
 
 @pytest.fixture(params=SHAPES, ids=lambda shape: "-".join([shape[0], *shape[1]]))
