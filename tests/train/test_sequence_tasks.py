@@ -397,8 +397,8 @@ def test_the_command_prints_the_papers_figure_beside_ours(
         (("--task", "jsb", "--family", "gru"), 2, "export EDGE_DATA"),
         (("--task", "jsb", "--family", "gru", "--data", "nowhere.mat"), 3, "say where JSB_Chorales.mat is"),
         (("--task", "jsb", "--family", "gru", "--data", "short.txt"), 3, "is no file of piano rolls"),
-        (("--task", "adding", "--family", "gru", "-o", "short.txt"), 3, "exists and is no folder"),
-        (("--task", "adding", "--family", "gru", "-o", "."), 3, "is not ours; nothing was touched"),
+        (("--task", "adding", "--family", "gru", "-o", "short.txt"), 3, "exists and is no benchmark folder"),
+        (("--task", "adding", "--family", "gru", "-o", "."), 3, "which no benchmark does; nothing was touched"),
     ],
 )
 def test_what_is_asked_wrongly_is_answered_in_one_clear_line(
