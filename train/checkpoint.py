@@ -9,7 +9,7 @@ import math
 import pickle
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -149,11 +149,15 @@ def weights_of(model: nn.Module) -> bytes:
     return b"".join(t.detach().contiguous().numpy().tobytes() for t in model.state_dict().values())
 
 
-def histories_sha256(histories: Sequence[History]) -> str:
-    """One sum over everything a model could learn from these histories."""
+YOUNGER = ("label", "end")
+"""Facts that histories had not when runs of old were fitted, which nothing in them could have learnt."""
+
+
+def histories_sha256(histories: Sequence[History], but: Collection[str] = ()) -> str:
+    """One sum over everything a model could learn from these histories, `but` for some facts."""
     digest = hashlib.sha256()
     for history in histories:
-        for fact in fields(history):
+        for fact in (fact for fact in fields(history) if fact.name not in but):
             value = getattr(history, fact.name)
             array = isinstance(value, np.ndarray)
             digest.update(json.dumps([fact.name, list(value.shape) if array else value]).encode())

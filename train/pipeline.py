@@ -12,7 +12,7 @@ from edge.errors import DataError, ProjectError
 from edge.spec import Project, PruneSpec, overridden
 from edge.talk import note, progress
 from train.build import build_family, build_task
-from train.checkpoint import Checkpoint, fingerprint, histories_sha256, weights_of
+from train.checkpoint import YOUNGER, Checkpoint, fingerprint, histories_sha256, weights_of
 from train.data.calibration import calibration
 from train.data.gather import check_apart, gather, gather_test
 from train.data.history import History
@@ -56,7 +56,8 @@ def prune_run(run: Run, spec: PruneSpec, folder: Path, *, overrides: Sequence[st
         raise ProjectError("a fitted model keeps its project: only [data], [train] and [prune] can be overridden here")
     check_model(project)
     parts = prepare(project)
-    if histories_sha256([*parts.train, *parts.validation, *parts.test]) != run.report["histories"]:
+    every = [*parts.train, *parts.validation, *parts.test]
+    if run.report["histories"] not in (histories_sha256(every), histories_sha256(every, but=YOUNGER)):
         raise DataError(
             f"the histories in `{project.data.path}`, or who holds them back, are not what the run was fitted to: its "
             "held-out machines might teach; say where they are with --set data.path=…, or train again"

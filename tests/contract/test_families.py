@@ -199,6 +199,11 @@ def test_folding_changes_no_output_and_leaves_plain_weights(family: Family) -> N
     assert not any("parametrizations" in name for name in family.state_dict())
 
 
+def test_folding_hides_no_weight_from_who_counts_them(family: Family) -> None:
+    family.fold()
+    assert sum(p.numel() for p in family.parameters()) == sum(t.numel() for t in family.state_dict().values())
+
+
 def test_the_step_traces_to_one_graph(family: Family) -> None:
     class Step(torch.nn.Module):
         def __init__(self) -> None:

@@ -184,6 +184,14 @@ def test_a_life_longer_than_a_lesson_is_entered_again_and_again() -> None:
     assert sum(b.x.shape[1] == 100 for b in batches) >= len(batches) - 1
 
 
+def test_the_last_reading_of_a_long_record_is_taught_too() -> None:
+    at = torch.arange(20.0)[:, None]
+    taught = Lesson(at, at, torch.ones_like(at), torch.zeros(20, dtype=torch.bool))
+    rng = np.random.default_rng(0)
+    seen = {t for _ in range(40) for b in epoch([taught], rng, 1, 0.0, 10) for t in b.x.flatten().tolist()}
+    assert seen == set(range(20))
+
+
 def test_what_is_entered_again_is_led_up_to_by_readings_that_teach_nothing() -> None:
     at = torch.arange(400.0)[:, None]
     taught = Lesson(at, at, torch.ones_like(at), torch.zeros(400, dtype=torch.bool))

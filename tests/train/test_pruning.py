@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
+from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from edge.spec import load_project
 from tests.support.pumps import edge, write_pumps
-from train.pipeline import train_run
-from train.run import MODEL, load_run
+from train.data.history import History
+from train.pipeline import prepare, train_run
+from train.run import CALIBRATION, HELDOUT, MODEL, REPORT, load_run
 
 
 @pytest.fixture(scope="module", params=["gru", "tcn"])
@@ -87,6 +93,39 @@ def test_histories_that_changed_since_the_fit_are_refused(
     assert "its held-out machines might teach" in capsys.readouterr().err
     assert edge(monkeypatch, *asked, "--set", "train.seed=4") == 3
     assert not (tmp_path / "half").exists()
+
+
+def test_a_run_of_old_is_pruned_like_any_other(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(whole / "whole", old)
+    state = torch.load(old / MODEL, weights_only=True)
+    del state["scaler.pace"]
+    torch.save(state, old / MODEL)
+    for name in (HELDOUT, CALIBRATION):
+        with np.load(old / name) as file:
+            kept = {key: file[key] for key in file if key not in ("end", "label", "labelled")}
+        np.savez_compressed(old / name, **kept)
+    parts = prepare(load_project(whole / "pump.toml"))
+    report = json.loads((old / REPORT).read_text())
+    report["histories"] = first_sum([*parts.train, *parts.validation, *parts.test])
+    (old / REPORT).write_text(json.dumps(report))
+    asked = ["--amount", 0.5, *SHORT, "--steps", 1, "--set", f'data.path="{whole}/history.csv"']
+    assert edge(monkeypatch, "prune", old, "-o", tmp_path / "half", *asked) == 0
+    assert load_run(tmp_path / "half").report["pruned"]["after"]["width"] == 4
+
+
+def first_sum(histories: list[History]) -> str:
+    """The sum of histories when all they had were these facts, in this order."""
+    first = ("machine", "life", "ts", "x", "failed", "left", "anomalous", "mask")
+    assert [fact.name for fact in fields(History) if fact.name in first] == list(first)
+    digest = hashlib.sha256()
+    for history in histories:
+        for name in first:
+            value = getattr(history, name)
+            array = isinstance(value, np.ndarray)
+            digest.update(json.dumps([name, list(value.shape) if array else value]).encode())
+            digest.update(np.ascontiguousarray(value).tobytes() if array else b"")
+    return digest.hexdigest()
 
 
 @pytest.mark.parametrize(

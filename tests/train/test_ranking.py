@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import ProjectError
@@ -26,7 +26,6 @@ from train.ranking.budget import entrants, size
 from train.ranking.compete import Contestant, Plan, compete
 from train.ranking.pareto import pareto
 from train.ranking.workers import Word, work_through
-from train.width import WIDEST, largest
 
 SHORT = ("train.epochs=2",)
 BUDGET = 300
@@ -49,19 +48,6 @@ def test_a_family_enters_as_wide_as_the_budget_allows(family: str, most: int) ->
 
     larger = next(n for wider in range(width + 1, 2 * width + 2) if (n := with_width(wider)) is not None)
     assert larger > most
-
-
-@given(st.integers(1, 40), st.integers(0, 100), st.integers(1, 12), st.integers(1, 3000), st.integers(0, 200_000))
-@settings(max_examples=200)
-def test_the_largest_width_is_the_one_that_trying_all_would_find(
-    slope: int, base: int, multiple: int, limit: int, most: int
-) -> None:
-    def sized(width: int) -> int | None:
-        return None if width % multiple or width > limit else base + slope * width + width * width // 7
-
-    fits = [w for w in range(1, limit + 1) if (n := sized(w)) is not None and n <= most]
-    assert largest(sized, most) == (fits[-1] if fits else None)
-    assert largest(lambda width: 1, most=1) == WIDEST
 
 
 def test_overrides_hold_for_the_families_that_know_them_and_a_width_takes_the_place_of_the_budget() -> None:

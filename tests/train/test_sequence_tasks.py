@@ -252,7 +252,7 @@ def test_a_plans_width_holds_until_a_budget_or_the_user_says_otherwise(made: Mad
     assert options_of(task, "tcn", plan, {"channels": 3}, None)["channels"] == 3
     assert options_of(task, "tcn", plan, {}, 9_000)["channels"] < 27
     assert options_of(task, "gru", task.plan("gru"), {}, None)["hidden"] == 150
-    with pytest.raises(ProjectError, match="as small as 10 weights; ask for more"):
+    with pytest.raises(ProjectError, match="the budget is 10; ask for more"):
         widest(task, "gru", {}, 10)
 
 

@@ -81,7 +81,7 @@ def epoch(
         length = len(lesson.x)
         late = rng.random() < mid_life
         begins = int(rng.integers(0, max(1, length - 1))) if late else 0
-        again = rng.integers(0, max(1, length - longest), max(0, round(length / longest) - 1)).tolist()
+        again = rng.integers(0, max(1, length - longest + 1), max(0, round(length / longest) - 1)).tolist()
         spans.append((i, begins, begins, min(begins + longest, length)))
         spans += [(i, max(0, start - lead), start, min(start + longest, length)) for start in again]
     order = rng.permutation(len(spans))

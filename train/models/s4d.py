@@ -67,12 +67,12 @@ class Continuous(nn.Module):
 
 
 class Folded(nn.Module):
-    """The recurrence's own numbers, when nothing is left to be learnt."""
+    """The recurrence's own numbers, when nothing is left to be learnt: weights still, but fixed."""
 
     def __init__(self, modes: Modes) -> None:
         super().__init__()
         for name, values in modes._asdict().items():
-            self.register_buffer(name, values.detach().clone())
+            self.register_parameter(name, nn.Parameter(values.detach().clone(), requires_grad=False))
 
     def discrete(self) -> Modes:
         """As they are."""

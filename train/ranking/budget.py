@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields, replace
 from edge.errors import ProjectError
 from edge.registry import suggest
 from edge.spec import ModelSpec, Project, overridden
+from train import sizing
 from train.build import build_family, build_task
 from train.models import FAMILIES
-from train.width import within
 
 SECTION = "model."
 
@@ -74,7 +74,7 @@ def widest(project: Project, key: str, most: int) -> Project:
     def of(width: int) -> Project:
         return replace(project, model=replace(project.model, options={**project.model.options, key: width}))
 
-    width = within(lambda width: size(of(width)), most)
+    width = sizing.widest(lambda width: size(of(width)), most)
     if width is None:
         raise ProjectError(f"no `model.{key}` makes it as small as {most} parameters; allow more with --parameters")
     return of(width)

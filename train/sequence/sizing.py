@@ -11,10 +11,10 @@ import torch
 
 from edge.errors import ProjectError
 from edge.typed import build
+from train import sizing
 from train.models import FAMILIES
 from train.models.base import Family
 from train.sequence.base import Plan, SequenceTask
-from train.width import within
 
 
 def chosen(pairs: Iterable[str]) -> dict[str, Any]:
@@ -71,11 +71,10 @@ def weights(family: torch.nn.Module) -> int:
 def widest(task: SequenceTask, name: str, options: Mapping[str, Any], budget: int) -> int:
     """The largest width with at most `budget` weights. Raises ProjectError where even the least has more."""
     key = FAMILIES[name].width
-    with torch.random.fork_rng(devices=[]):
-        width = within(lambda width: weights(make(task, name, {**options, key: width})), budget)
+    width = sizing.widest(lambda width: weights(make(task, name, {**options, key: width})), budget)
     if width is None:
         raise ProjectError(
-            f"no `model.{key}` makes `{name}` as small as {budget} weights; ask for more with --budget, or for less "
-            "depth with --set"
+            f"no model.{key} makes `{name}` small enough, the budget is {budget}; ask for more with --budget, or for "
+            "less depth with --set"
         )
     return width

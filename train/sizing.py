@@ -1,8 +1,10 @@
-"""How wide a model may be: the largest width that a budget of parameters allows."""
+"""How wide a model may be that has no more than so many numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+import torch
 
 from edge.errors import ProjectError
 
@@ -10,28 +12,32 @@ WIDEST = 1 << 16
 """Widths are not tried beyond."""
 
 NEAR = 64
-"""Where a family refuses a width, so many behind it are tried: it may want a multiple of something."""
+"""Where a width is refused, so many behind it are tried: a family may want a multiple of something."""
 
 
-def within(sized: Callable[[int], int], most: int) -> int | None:
-    """The largest width whose size is at most `most`, or None where even the smallest has more.
+def widest(size: Callable[[int], int], most: int) -> int | None:
+    """The largest width whose `size` is at most `most`; None where even the least has more.
 
-    `sized` raises ProjectError for a width that a family refuses; where it refuses the smallest ones, whatever it says
-    of the first is raised.
+    More width means more size; a width for which `size` raises ProjectError is passed over. Whatever fresh weights
+    `size` draws, the generator of random numbers stays as it was. Raises the first ProjectError where it hears nothing
+    else.
     """
-    refused: dict[int, ProjectError] = {}
+    refused: list[ProjectError] = []
+    heard: list[int] = []
 
-    def asked(width: int) -> int | None:
+    def sized(width: int) -> int | None:
         try:
-            return sized(width)
+            heard.append(size(width))
         except ProjectError as error:
-            refused[width] = error
+            refused.append(error)
             return None
+        return heard[-1]
 
-    width = largest(asked, most)
-    if width is None and len(refused) > NEAR:
-        raise next(iter(refused.values()))
-    return width
+    with torch.random.fork_rng(devices=[]):
+        found = largest(sized, most)
+    if not heard:
+        raise refused[0]
+    return found
 
 
 def largest(sized: Callable[[int], int | None], most: int) -> int | None:
