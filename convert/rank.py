@@ -72,7 +72,7 @@ def _runs(
     project: Project, histories: Sequence[History], contestants: Sequence[Contestant], plan: Plan
 ) -> dict[str, Run]:
     """What each family's first seed left behind on the first fold, as a run that can be converted."""
-    parts = next(deal(project, examiner(project, histories), histories, plan.folds)).parts
+    parts = deal(project, examiner(project, histories), histories, plan.folds)[0].parts
     kept = calibration([*parts.train, *parts.validation])
     runs = {}
     for contestant in contestants:

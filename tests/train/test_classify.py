@@ -162,6 +162,15 @@ def test_cross_validation_asks_every_record_for_its_class_however_long_it_is() -
         assert [(f.value, len(f.machines)) for f in found.values()] == [(0.0, 2)] * 2
 
 
+def test_labels_that_no_cut_off_meets_are_said_before_anything_is_fitted() -> None:
+    of, fleet = project(**NAMED), [machine(f"m{i}", i, each=500) for i in range(4)]
+    for record in fleet:
+        assert record.label is not None
+        record.label[: len(record) - 1] = ""
+    with pytest.raises(DataError, match="nothing can be asked seen from the first reading: none of the readings drawn"):
+        deal(of, examiner(of, fleet), fleet, 2)
+
+
 def test_held_out_histories_do_not_say_what_is_normal() -> None:
     judges = [machine(f"t{i}", i, ("jam", "jam", "jam")) for i in range(9)]
     found = task().study(project(), FLEET[:1], judges)
