@@ -100,6 +100,17 @@ def test_a_label_that_is_no_class_is_named_and_an_empty_one_is_not_known() -> No
         made.labels(history)
 
 
+def test_what_is_healthy_is_what_is_labelled_so() -> None:
+    made, history = task(**NAMED), machine("m7", 0)
+    assert history.label is not None
+    history.label[:5] = ""
+    np.testing.assert_array_equal(made.healthy(history), history.label == "fine")
+    broken = machine("m8", 0, ("leak", "leak", "leak"))
+    assert broken.label is not None
+    broken.label[-1] = "leak"
+    assert not task(**NAMED, per="history").healthy(broken).any()
+
+
 def test_marks_are_two_classes_where_there_are_no_labels() -> None:
     made = task(data={"anomaly": "bad"})
     marks = np.arange(100) > 60

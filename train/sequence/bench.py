@@ -170,7 +170,9 @@ def _resuming(
         yield None
         return
     same = replace(wanted, minutes=None).command()  # a longer time may go on from a shorter one
-    mark = json.dumps([same, plain(plan), dict(options), __version__, torch.__version__, _size(task)], sort_keys=True)
+    mark = json.dumps(
+        [same, plain(plan), dict(options), __version__, torch.__version__, _known_by(task)], sort_keys=True
+    )
     path = folder.absolute().with_name(f".{folder.absolute().name}.resume")
     checkpoint = Checkpoint(path, hashlib.sha256(mark.encode()).hexdigest(), SAVE_EVERY_S)
     if fresh:
@@ -188,8 +190,10 @@ def _resuming(
     checkpoint.drop()
 
 
-def _size(task: SequenceTask) -> list[int]:
-    return [len(task.training), len(task.validation), len(task.test), task.inputs, task.outputs, task.length]
+def _known_by(task: SequenceTask) -> list[int | str]:
+    """What tells the task's examples from those of another file: how many there are, and a few of them."""
+    probe = hashlib.sha256(task.probe().cpu().numpy().tobytes()).hexdigest()
+    return [len(task.training), len(task.validation), len(task.test), task.inputs, task.outputs, task.length, probe]
 
 
 def _values(asked: Asked) -> list[tuple[str, Any]]:
