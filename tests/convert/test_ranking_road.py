@@ -86,6 +86,8 @@ def test_families_and_baselines_stand_in_one_table_that_the_folder_keeps(
         (("--set", "model.hiden=8"), 2, "no family of this ranking knows `model.hiden`"),
         (("--folds", "9"), 3, "9 folds need 18 machines"),
         (("-o", "."), 3, "which no ranking does; nothing was touched"),
+        (("-o", "pump.toml"), 3, "exists and is no ranking folder"),
+        (("-o", "pump.toml/out"), 3, "cannot be made in"),
     ],
 )
 def test_what_cannot_be_ranked_is_said_before_anything_is_fitted(

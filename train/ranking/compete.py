@@ -56,7 +56,7 @@ def compete(project: Project, histories: Sequence[History], entered: Sequence[En
     that fail take no other with them. Raises DataError for machines too few.
     """
     task = examiner(project, histories)
-    exam = list(deal(project, task, histories, plan.folds))
+    exam = deal(project, task, histories, plan.folds)
     fits = _fits(project, histories, entered, plan)
     store = Store(plan.folder)
     found = {fit: outcome for fit in fits if (outcome := store.find(fit)) is not None}
@@ -146,7 +146,7 @@ def make(known: Known, fit: Fit, tell: Tell) -> None:
     """
     store = Store(known.plan.folder)
     task = examiner(known.project, known.histories)
-    exam = list(deal(known.project, task, known.histories, known.plan.folds))
+    exam = deal(known.project, task, known.histories, known.plan.folds)
     try:
         with one_thread():
             fold = exam[fit.fold]
