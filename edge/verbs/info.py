@@ -12,6 +12,9 @@ from edge.intervals import Interval
 from edge.manifest import Manifest, dump
 from edge.table import render as table
 
+BESIDE = {"dt": "the time since the reading before", "mask": "which values are fresh"}
+"""What a step may take beside a reading, for people."""
+
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
@@ -44,6 +47,7 @@ def describe(manifest: Manifest) -> str:
             "",
             table(["output", "unit", "from", "to"], [[o.name, o.unit, o.low, o.high] for o in manifest.outputs]),
             "",
+            *([f"takes    {', '.join(BESIDE[name] for name in manifest.takes)}"] if manifest.takes else []),
             f"memory   {memory}; state {state} bytes a machine in {len(manifest.states)} tensors",
             f"timing   a reading each {project.timing.period_s:g} s, warm after {project.timing.warm_up_readings}, "
             f"{project.timing.on_gap} after a gap of {project.timing.max_gap_s:g} s",
