@@ -18,6 +18,7 @@ from train.data.calibration import calibration
 from train.data.history import History, machines
 from train.folder import check_ours
 from train.folding import deal, examiner
+from train.models import FAMILIES
 from train.pipeline import told
 from train.ranking.budget import entrants
 from train.ranking.compete import Contestant, Plan, compete
@@ -51,6 +52,8 @@ def rank(project: Project, asked: Asked, folder: Path, *, fresh: bool = False) -
     knows, DataError for histories or a folder that cannot be used.
     """
     check_ours(folder, OURS, "ranking")
+    for name in asked.families:
+        FAMILIES[name]  # a name nobody knows is told before files are read
     histories = told(project)
     project = build_task(project).study(project, histories)
     entered = entrants(project, asked.families, asked.most, asked.overrides)

@@ -105,6 +105,15 @@ def test_what_cannot_be_ranked_is_said_before_anything_is_fitted(
     assert sorted(folder.iterdir()) == before
 
 
+def test_a_name_nobody_knows_is_told_before_files_are_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    away = f"data.path={tmp_path / 'nowhere.csv'}"
+    asked = ("rank", folder / "pump.toml", "--families", "grru", "--set", away, "-o", tmp_path / "out")
+    assert edge(monkeypatch, *asked) == 2
+    assert "unknown model family `grru`" in capsys.readouterr().err
+
+
 def test_all_families_are_ranked_where_none_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

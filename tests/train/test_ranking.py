@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.errors import ProjectError
+from edge.errors import NotWritten, ProjectError
 from edge.spec import Project, load_project, parse_project
 from tests.support.pumps import write_pumps
 from tests.support.working import labour
@@ -246,3 +246,12 @@ def test_another_project_starts_anew_and_a_family_that_diverges_says_so(
     again = ranked(load_project(pumps / "pump.toml", ["train.learning_rate=1e38"]), fits, jobs=1)
     assert again["gru"].why == found["gru"].why
     assert not list(fits.glob(".*.part"))
+
+
+def test_a_disk_that_is_full_ends_the_ranking_and_beats_nobody(pumps: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fits = pumps / "full" / "fits"
+    fits.parent.mkdir()
+    fits.write_text("a file where the folder of fits should be: nothing can be written there, as on a full disk")
+    with pytest.raises(NotWritten, match=r"cannot be written: .*; free space or choose another place"):
+        ranked(load_project(pumps / "pump.toml"), fits, jobs=1)
+    assert "Traceback" not in capsys.readouterr().err

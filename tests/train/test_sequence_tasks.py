@@ -400,6 +400,7 @@ def test_the_command_prints_the_papers_figure_beside_ours(
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
+        (("--task", "adding", "--family", "gru", "--rate", "1e38"), 2, "not in the range 0<x<=1000"),
         (("--task", "addng", "--family", "gru"), 2, "unknown sequence task `addng`; did you mean `adding`?"),
         (("--task", "adding", "--family", "grü"), 2, "unknown model family `grü`; did you mean `gru`?"),
         (("--task", "adding", "--family", "gru", "--length", "1"), 2, "two numbers are marked, so at least 2"),
