@@ -38,7 +38,7 @@ test: $(DONE)
 	@.ci/tensorflow
 	$(BIN)/pytest
 
-# the measured figures, one script after the other: a day or more on one thread; fails where a bar is missed; PART="skab turbofan" picks scripts
+# the measured figures, one script after the other: hours on one thread; fails where a bar is missed; PART="skab turbofan" picks scripts
 bench: $(DONE)
 	missed=0; for script in $(if $(PART),$(PART:%=bench/%.py),bench/*.py); do echo "== $$script"; $(BIN)/python "$$script" || missed=1; done; exit $$missed
 

@@ -8,14 +8,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from edge.errors import DataError
+from edge.errors import NotWritten
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[IO[bytes]]:
     """A binary file that becomes `path` when the block ends without an error, and vanishes otherwise.
 
-    Raises DataError where the folder cannot be written or the disk is full.
+    Raises NotWritten where the folder cannot be written or the disk is full.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -26,7 +26,7 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         aside.replace(path)
     except OSError as error:
-        raise DataError(
+        raise NotWritten(
             f"`{path}` cannot be written: {error.strerror or error}; free space or choose another place"
         ) from error
     finally:

@@ -4,6 +4,7 @@ EdgeError
 ├── ProjectError   2  the project file, an option or a name is not one we know
 │   └── MissingExtra  2  a library of an extra that is not installed is needed
 ├── DataError      3  a history or a reading cannot be used
+│   └── NotWritten  3  a file cannot be written: no room, or no permission
 ├── BundleError    3  a bundle is damaged, altered, too new, or does not fit this machine
 ├── CheckFailed    1  a check ran and its answer is no
 └── LinkError      4  the broker cannot be reached or refuses us
@@ -32,6 +33,10 @@ class DataError(EdgeError):
     """A history or a reading cannot be used."""
 
     exit_code = 3
+
+
+class NotWritten(DataError):
+    """A file cannot be written: its disk is full, or its folder is not ours."""
 
 
 class BundleError(EdgeError):

@@ -32,7 +32,7 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
     answers: dict[str, list[Answers]] = {name: [] for name in names}
     seconds = []
     epochs = epochs_in(project)
-    exam = list(deal(project, task, histories, count))
+    exam = deal(project, task, histories, count)
     unseen: list[intervals.Answers] = []
     with progress(f"cross-validating {project.model.family}", count * epochs) as advance:
         for fold in exam:

@@ -83,7 +83,7 @@ def _finish(folder: Path, parts: Split, fitted: Fitted, answers: Answers) -> Run
         report["pruned"] = pruned_report(fitted.before, fitted, parts, judged[project.model.family])
     intervals = tables(task, answers)
     if task.reaches:
-        report["notes"] += shortfall(task, parts)
+        report["notes"] += shortfall(task, parts, answers)
         report["intervals"] = judged_all(fitted.predictor, intervals, parts.test)
     kept = calibration([*parts.train, *parts.validation])
     run = Run(project, fitted.predictor, parts.test, kept, report, intervals)

@@ -71,7 +71,7 @@ def prune(
             lived, error = school.teach(family, schedule, rng, told, checkpoint, f"{name} to {width}")
             courses.append(lived)
         small = Predictor(project, scaler, family, task).eval()
-        task.settle(small, training, validation)
+        small.task.settle(small, training, validation)
         return Fitted(small, error, tuple(courses), whole)
 
 

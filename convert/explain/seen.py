@@ -141,6 +141,10 @@ def place(at: str | None, ts: Sequence[float], manifest: Manifest) -> int:
         raise ProjectError(f"--at {error}; or give the number of a reading, 1 … {len(ts)}, -1 is the last") from None
     number = sum(one <= moment for one in ts)
     if number == 0:
+        if at.removeprefix("-").isdecimal():
+            raise ProjectError(
+                f"--at {at} is no reading of this machine, which has {len(ts)}, and as a time before the first reading"
+            )
         raise ProjectError(f"--at {at} is before the first reading of this machine; it has {len(ts)}, 1 is the first")
     return number
 

@@ -24,7 +24,9 @@ def bench() -> None:
 @click.option(
     "--budget", type=click.IntRange(min=1), metavar="N", help="Weights it may have; the paper's if not given."
 )
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Top learning rate; the plan's if not given.")
+@click.option(
+    "--rate", type=click.FloatRange(0, 1000, min_open=True), help="Top learning rate; the plan's if not given."
+)
 @click.option("--epochs", type=click.IntRange(min=1), help="At most so many; the plan's if not given.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="At most so much CPU time.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where it learns.")

@@ -7,7 +7,7 @@ import io
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,23 +103,26 @@ def score(
             for step, (ts, values) in enumerate(ahead.roll_out(runtime, said, rollout or 0), start=1):
                 line({"ts": ts, "machine": said.machine, "step": step, **values})
         file.flush()
-    note(f"{served} predictions for {len(runtime.machines)} machines, {len(alarms)} of them had an alarm")
-    if runtime.values_held:
-        note(f"{runtime.values_held} values were missing or implausible; the last good one was held")
-    for reason, count in rejected.items():
-        note(f"{count} readings rejected ({reason}), first {first[reason]}")
-    if rollout:
-        unwarm = [said.machine for said in latest.values() if not said.warm]
-        if unwarm:
-            note(
-                f"{len(unwarm)} machines, first {unwarm[0]}, had fewer than timing.warm_up_readings; do not trust them"
-            )
-        if served and not latest:
+        note(f"{served} predictions for {len(runtime.machines)} machines, {len(alarms)} of them had an alarm")
+        if runtime.values_held:
+            note(f"{runtime.values_held} values were missing or implausible; the last good one was held")
+        for reason, count in rejected.items():
+            note(f"{count} readings rejected ({reason}), first {first[reason]}")
+        if not served:  # raised in here, so that no empty file takes the place of an older one
             raise DataError(
-                "every history ends with a failure, behind which a machine starts anew: nothing to go on from"
+                "no reading could be predicted; see above, and `edge info` for the channels this model takes"
             )
-    if not served:
-        raise DataError("no reading could be predicted; see above, and `edge info` for the channels this model takes")
+        if rollout:
+            _warn(latest.values())
+
+
+def _warn(begun: Collection[Prediction]) -> None:
+    """Say which roll-outs began too early. Raises DataError where none did begin."""
+    if not begun:
+        raise DataError("every history ends with a failure, behind which a machine starts anew: nothing to go on from")
+    unwarm = [said.machine for said in begun if not said.warm]
+    if unwarm:
+        note(f"{len(unwarm)} machines, first {unwarm[0]}, had fewer than timing.warm_up_readings; do not trust them")
 
 
 def _records(manifest: Manifest, history: tuple[str, ...], reader: str | None) -> list[Record]:

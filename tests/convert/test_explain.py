@@ -126,6 +126,7 @@ def test_a_reading_is_named_by_its_number_or_by_a_time(asked: Asked, at: str, re
 def test_a_time_before_the_first_reading_or_none_at_all_is_refused(asked: Asked) -> None:
     assert "before the first reading" in asked.refused(2, "--at", "999")
     assert "no time" in asked.refused(2, "--at", "noon")
+    assert "13 is no reading of this machine" in asked.refused(2, "--at", "13")
 
 
 def test_one_machine_is_chosen_by_name(asked: Asked) -> None:

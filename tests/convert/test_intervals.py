@@ -83,7 +83,9 @@ def test_every_forecast_is_told_with_ends_that_hold_what_comes(tmp_path: Path) -
     assert [table.output for table in run.intervals] == names
     bundle = tmp_path / "waves.edge"
     edge("convert", tmp_path / "run", "-o", bundle, "--target", "onnx", "--recipe", "float32")
-    assert "interval 90 % of a_in_4, from" in edge("info", bundle)
+    about = edge("info", bundle)
+    assert "interval 90 % of a_in_4, from" in about and "more intervals" not in about
+    assert "the 90 % interval of" not in "".join(run.report["notes"]), "enough machines for all of them"
     told = [json.loads(line) for line in edge("score", bundle, tmp_path / "others.csv", "--json").splitlines()]
     said = [key for name in names for key in (name, f"{name}_low", f"{name}_high")]
     assert len(told) == 10 * READINGS and list(told[0])[3:15] == said

@@ -86,6 +86,8 @@ def test_families_and_baselines_stand_in_one_table_that_the_folder_keeps(
         (("--set", "model.hiden=8"), 2, "no family of this ranking knows `model.hiden`"),
         (("--folds", "9"), 3, "9 folds need 18 machines"),
         (("-o", "."), 3, "which no ranking does; nothing was touched"),
+        (("-o", "pump.toml"), 3, "exists and is no ranking folder"),
+        (("-o", "pump.toml/out"), 3, "cannot be made in"),
     ],
 )
 def test_what_cannot_be_ranked_is_said_before_anything_is_fitted(
@@ -101,6 +103,15 @@ def test_what_cannot_be_ranked_is_said_before_anything_is_fitted(
     assert edge(monkeypatch, "rank", "pump.toml", *SHORT, *options) == status
     assert says in capsys.readouterr().err
     assert sorted(folder.iterdir()) == before
+
+
+def test_a_name_nobody_knows_is_told_before_files_are_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    away = f"data.path={tmp_path / 'nowhere.csv'}"
+    asked = ("rank", folder / "pump.toml", "--families", "grru", "--set", away, "-o", tmp_path / "out")
+    assert edge(monkeypatch, *asked) == 2
+    assert "unknown model family `grru`" in capsys.readouterr().err
 
 
 def test_all_families_are_ranked_where_none_is_named(

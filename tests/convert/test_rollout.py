@@ -118,3 +118,14 @@ def test_score_writes_the_path_of_each_machine(able: tuple[Run, Bundle], tmp_pat
     assert [line["step"] for line in lines] == [1, 2, 3, 4] == [int(row["step"]) for row in rows]
     (last,) = (json.loads(line) for line in scored(bundle, history, "--json").splitlines()[-1:])
     assert (lines[0]["a"], lines[0]["b"]) == (last["a_in_1"], last["b_in_1"])
+
+
+def test_what_cannot_be_scored_leaves_the_older_file(able: tuple[Run, Bundle], tmp_path: Path) -> None:
+    _, bundle = able
+    empty = tmp_path / "empty.csv"
+    empty.write_text("machine,ts,a,b,failed\nm,1,,,0\n")
+    out = tmp_path / "out.csv"
+    out.write_text("older")
+    for options in ((), ("--rollout", "2")):
+        found = CliRunner().invoke(group, ["score", str(bundle.path), str(empty), "-o", str(out), *options])
+        assert isinstance(found.exception, DataError) and out.read_text() == "older"

@@ -111,6 +111,12 @@ def scored(walked: Walked) -> list[bytes]:
     return found.stdout.encode().splitlines()
 
 
+def test_info_says_that_more_than_readings_is_taken(walked: Walked) -> None:
+    said = CliRunner().invoke(group, ["info", str(walked.bundle)]).output
+    assert "takes    the time since the reading before" in said
+    assert ("which values are fresh" in said) == ("mask" in Bundle.open(walked.bundle).manifest.takes)
+
+
 def test_score_says_what_the_parallel_forward_says_of_a_history_with_holes(walked: Walked) -> None:
     said = {(p["machine"], p["ts"]): p["rul"] for p in map(json.loads, scored(walked))}
     project = walked.predictor.project

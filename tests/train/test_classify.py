@@ -100,6 +100,17 @@ def test_a_label_that_is_no_class_is_named_and_an_empty_one_is_not_known() -> No
         made.labels(history)
 
 
+def test_what_is_healthy_is_what_is_labelled_so() -> None:
+    made, history = task(**NAMED), machine("m7", 0)
+    assert history.label is not None
+    history.label[:5] = ""
+    np.testing.assert_array_equal(made.healthy(history), history.label == "fine")
+    broken = machine("m8", 0, ("leak", "leak", "leak"))
+    assert broken.label is not None
+    broken.label[-1] = "leak"
+    assert not task(**NAMED, per="history").healthy(broken).any()
+
+
 def test_marks_are_two_classes_where_there_are_no_labels() -> None:
     made = task(data={"anomaly": "bad"})
     marks = np.arange(100) > 60
@@ -160,6 +171,15 @@ def test_cross_validation_asks_every_record_for_its_class_however_long_it_is() -
         answers = fold.examine(lambda histories: [np.nan_to_num(truth_of(task, h)) for h in histories])
         found = figures(task, [fold], [[answers]])
         assert [(f.value, len(f.machines)) for f in found.values()] == [(0.0, 2)] * 2
+
+
+def test_labels_that_no_cut_off_meets_are_said_before_anything_is_fitted() -> None:
+    of, fleet = project(**NAMED), [machine(f"m{i}", i, each=500) for i in range(4)]
+    for record in fleet:
+        assert record.label is not None
+        record.label[: len(record) - 1] = ""
+    with pytest.raises(DataError, match="nothing can be asked seen from the first reading: none of the readings drawn"):
+        deal(of, examiner(of, fleet), fleet, 2)
 
 
 def test_held_out_histories_do_not_say_what_is_normal() -> None:

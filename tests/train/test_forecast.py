@@ -18,7 +18,7 @@ from train.data.split import Split, split
 from train.evaluate import judge
 from train.fit import fit
 from train.infer import predict
-from train.intervals import judged_all, out_of_fold, shortfall, tables
+from train.intervals import ask, judged_all, out_of_fold, shortfall, tables
 from train.picture import picture
 from train.tasks.forecast import Forecast
 
@@ -193,9 +193,21 @@ def test_every_output_gains_an_interval_of_its_own() -> None:
 def test_one_machine_is_too_few_for_an_interval() -> None:
     of = project(horizons=[1], interval=0.5)
     parts = Split(FLEET[:1], FLEET[:1], FLEET[1:])
-    [*said] = shortfall(build_task(of), parts)
+    [*said] = shortfall(build_task(of), parts, {})
     assert len(said) == 3 and "the 50 % interval of a_in_1 is not given: it needs 4 machines" in said[0]
     assert tables(build_task(of), out_of_fold(of, parts)) == ()
+
+
+def test_an_output_that_too_few_records_reach_is_said_to_have_no_interval() -> None:
+    of = project(horizons=[1, 60], channels=["a"], interval=0.8)
+    made, fleet = build_task(of), [machine(f"m{i}", i, 90 if i < 3 else 40) for i in range(8)]
+    predictor = build_predictor(of, Scaler.fit(fleet, of)).eval()
+    answers = ask(predictor, fleet)
+    assert [table.output for table in tables(made, answers)] == ["a_in_1"]
+    [said] = shortfall(made, Split(fleet[:6], fleet[6:], []), answers)
+    assert said.startswith(
+        "the 80 % interval of a_in_60 is not given: it needs 4 machines whose truth is known, and could ask 3;"
+    )
 
 
 def test_one_machine_is_cut_in_time() -> None:

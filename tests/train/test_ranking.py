@@ -9,15 +9,17 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.errors import ProjectError
+from edge.errors import NotWritten, ProjectError
 from edge.spec import Project, load_project, parse_project
 from tests.support.pumps import write_pumps
 from tests.support.working import labour
 from train.cv import cross_validate
+from train.data.history import History
 from train.models import FAMILIES
 from train.pipeline import told
 from train.ranking.budget import entrants, size
@@ -148,6 +150,24 @@ def whole(pumps: Path) -> dict[str, Contestant]:
     return ranked(load_project(pumps / "pump.toml"), pumps / "whole" / "fits")
 
 
+def test_forecasts_are_ranked_beside_persistence_and_arima(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    fleet = []
+    for m in range(6):  # what goes up comes down: no random walk
+        x = 50 + 5 * np.sin(np.arange(90) / 4 + m) + 0.3 * rng.normal(size=90)
+        fleet.append(History(f"m{m}", 0, np.arange(90.0), x[:, None].astype(np.float32), False, None))
+    table = {**TABLE, "signals": {"a": {"unit": "degC"}}, "task": {"kind": "forecast", "horizons": [1, 4]}}
+    project = parse_project({**table, "train": {"epochs": 2}})
+    entered = entrants(project, ["gru"], BUDGET, [])
+    found = {c.name: c for c in compete(project, fleet, entered, Plan(2, 1, 1, tmp_path / "fits"))}
+    assert list(found) == ["gru", "persistence", "constant", "ARIMA"] and not any(c.why for c in found.values())
+    for question in found["gru"].figures:
+        error = {name: c.figures[question].value for name, c in found.items()}
+        assert error["ARIMA"] < 0.5 * error["persistence"]
+        # In deviations of all readings: who always says the mean is one off, squared.
+        assert error["constant"] == pytest.approx(1.0, abs=0.15)
+
+
 def children(pid: int) -> list[int]:
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -226,3 +246,12 @@ def test_another_project_starts_anew_and_a_family_that_diverges_says_so(
     again = ranked(load_project(pumps / "pump.toml", ["train.learning_rate=1e38"]), fits, jobs=1)
     assert again["gru"].why == found["gru"].why
     assert not list(fits.glob(".*.part"))
+
+
+def test_a_disk_that_is_full_ends_the_ranking_and_beats_nobody(pumps: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fits = pumps / "full" / "fits"
+    fits.parent.mkdir()
+    fits.write_text("a file where the folder of fits should be: nothing can be written there, as on a full disk")
+    with pytest.raises(NotWritten, match=r"cannot be written: .*; free space or choose another place"):
+        ranked(load_project(pumps / "pump.toml"), fits, jobs=1)
+    assert "Traceback" not in capsys.readouterr().err

@@ -360,6 +360,27 @@ def test_an_interrupted_run_says_so_and_goes_on(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_another_text_of_the_same_size_starts_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("train.sequence.bench.SAVE_EVERY_S", 0.0)
+    asked = SEQUENCE_TASKS["char"].tiny(tmp_path)
+    assert asked.text is not None
+
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    wanted = Wanted("char", "gru", asked, given=("hidden=2",), epochs=1)
+    text = asked.text.read_text("utf-8")
+    for same_size in (text, text.translate(str.maketrans("ab", "ba"))):
+        asked.text.write_text(same_size, "utf-8")
+        with monkeypatch.context() as patched:
+            patched.setattr("train.sequence.course._look", pressed)
+            with pytest.raises(KeyboardInterrupt):
+                bench_sequence(wanted, tmp_path / "out")
+    assert "was interrupted with other settings or another version; starting anew" in capsys.readouterr().err
+
+
 def bench(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return edge(monkeypatch, "bench", "sequence", *arguments)
 
@@ -379,6 +400,7 @@ def test_the_command_prints_the_papers_figure_beside_ours(
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
+        (("--task", "adding", "--family", "gru", "--rate", "1e38"), 2, "not in the range 0<x<=1000"),
         (("--task", "addng", "--family", "gru"), 2, "unknown sequence task `addng`; did you mean `adding`?"),
         (("--task", "adding", "--family", "grü"), 2, "unknown model family `grü`; did you mean `gru`?"),
         (("--task", "adding", "--family", "gru", "--length", "1"), 2, "two numbers are marked, so at least 2"),
@@ -397,8 +419,8 @@ def test_the_command_prints_the_papers_figure_beside_ours(
         (("--task", "jsb", "--family", "gru"), 2, "export EDGE_DATA"),
         (("--task", "jsb", "--family", "gru", "--data", "nowhere.mat"), 3, "say where JSB_Chorales.mat is"),
         (("--task", "jsb", "--family", "gru", "--data", "short.txt"), 3, "is no file of piano rolls"),
-        (("--task", "adding", "--family", "gru", "-o", "short.txt"), 3, "exists and is no folder"),
-        (("--task", "adding", "--family", "gru", "-o", "."), 3, "is not ours; nothing was touched"),
+        (("--task", "adding", "--family", "gru", "-o", "short.txt"), 3, "exists and is no benchmark folder"),
+        (("--task", "adding", "--family", "gru", "-o", "."), 3, "which no benchmark does; nothing was touched"),
     ],
 )
 def test_what_is_asked_wrongly_is_answered_in_one_clear_line(

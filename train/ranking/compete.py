@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge.errors import DataError, MissingExtra, ProjectError
+from edge.errors import DataError, MissingExtra, NotWritten, ProjectError
 from edge.spec import ModelSpec, Project
 from edge.talk import note, progress
 from train.build import build_task
@@ -56,7 +56,7 @@ def compete(project: Project, histories: Sequence[History], entered: Sequence[En
     that fail take no other with them. Raises DataError for machines too few.
     """
     task = examiner(project, histories)
-    exam = list(deal(project, task, histories, plan.folds))
+    exam = deal(project, task, histories, plan.folds)
     fits = _fits(project, histories, entered, plan)
     store = Store(plan.folder)
     found = {fit: outcome for fit in fits if (outcome := store.find(fit)) is not None}
@@ -121,6 +121,8 @@ def _made(project: Project, histories: Sequence[History], fits: Sequence[Fit], p
             if isinstance(word.said, float):
                 seen[place] += 1
                 advance(1, f"{fit.label}: validation error {word.said:.3g}")
+            if isinstance(word.said, NotWritten):
+                raise word.said
             why = word.said if isinstance(word.said, str) else word.died
             if why:
                 note(f"{fit.label}: {why}")
@@ -142,21 +144,28 @@ class Known:
 def make(known: Known, fit: Fit, tell: Tell) -> None:
     """One fit, its exam, and its outcome on disk. Tells each epoch's best validation error, and why it failed.
 
-    A failure is an outcome, too, but for a library that is missing, which can be installed.
+    A failure is an outcome, too, but for what can be mended: a library that is missing, a disk that is full. The latter
+    ends the ranking.
     """
     store = Store(known.plan.folder)
     task = examiner(known.project, known.histories)
-    exam = list(deal(known.project, task, known.histories, known.plan.folds))
+    exam = deal(known.project, task, known.histories, known.plan.folds)
     try:
-        with one_thread():
-            fold = exam[fit.fold]
-            outcome = _family(known, store, fit, fold, tell) if fit.family else _baseline(task, fit, fold)
-    except (DataError, ProjectError) as error:
-        tell(str(error))
-        if isinstance(error, MissingExtra):
-            return
-        outcome = Outcome({}, 0.0, why=str(error))
-    store.keep(fit, outcome)
+        try:
+            with one_thread():
+                fold = exam[fit.fold]
+                made = _family(known, store, fit, fold, tell) if fit.family else _baseline(task, fit, fold)
+        except NotWritten:
+            raise
+        except (DataError, ProjectError) as error:
+            tell(str(error))
+            if isinstance(error, MissingExtra):
+                return
+            made = Outcome({}, 0.0, why=str(error))
+        store.keep(fit, made)
+    except NotWritten as error:
+        tell(error)
+        return
     store.checkpoint(fit).drop()
 
 

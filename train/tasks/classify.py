@@ -143,6 +143,12 @@ class Classify(Task):
         task = replace(project.task, options={**project.task.options, "classes": classes})
         return replace(project, task=task)
 
+    def healthy(self, history: History) -> Flags:
+        """Those known to be in the normal class, where the state of any is known."""
+        labels = self.labels(history)
+        known = labels.weight[:, 0] > 0
+        return known & (labels.value[:, 0] == 0) if known.any() else super().healthy(history)
+
     def labels(self, history: History) -> Labels:
         """The place of each reading's class, weight 0 where it is not known. Raises DataError for a class that is none
         of `classes`.
