@@ -12,12 +12,12 @@ from typing import Any
 from convert.costs import costs
 from device.profile import describe_machine
 from edge import atomic
-from edge.errors import DataError
 from edge.spec import Project
 from train.build import build_task
 from train.data.calibration import calibration
 from train.data.history import History, machines
-from train.folding import deal
+from train.folder import check_ours
+from train.folding import deal, examiner
 from train.models import FAMILIES
 from train.pipeline import told
 from train.ranking.budget import entrants
@@ -51,7 +51,7 @@ def rank(project: Project, asked: Asked, folder: Path, *, fresh: bool = False) -
     Fits that the folder holds already are not made again, unless `fresh`. Raises ProjectError for a name or key nobody
     knows, DataError for histories or a folder that cannot be used.
     """
-    check_free(folder)
+    check_ours(folder, OURS, "ranking")
     for name in asked.families:
         FAMILIES[name]  # a name nobody knows is told before files are read
     histories = told(project)
@@ -71,22 +71,11 @@ def rank(project: Project, asked: Asked, folder: Path, *, fresh: bool = False) -
     return report
 
 
-def check_free(folder: Path) -> None:
-    """Raises DataError where `folder` holds what no ranking does."""
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"`{folder}` is no folder; nothing was touched, choose another -o")
-    strange = sorted({path.name for path in folder.iterdir()} - OURS) if folder.is_dir() else []
-    if strange:
-        raise DataError(
-            f"`{folder}` holds `{strange[0]}`, which no ranking does; nothing was touched, choose another -o"
-        )
-
-
 def _runs(
     project: Project, histories: Sequence[History], contestants: Sequence[Contestant], plan: Plan
 ) -> dict[str, Run]:
     """What each family's first seed left behind on the first fold, as a run that can be converted."""
-    parts = next(deal(project, build_task(project), histories, plan.folds)).parts
+    parts = deal(project, examiner(project, histories), histories, plan.folds)[0].parts
     kept = calibration([*parts.train, *parts.validation])
     runs = {}
     for contestant in contestants:

@@ -1,8 +1,12 @@
 """What every test folder shares."""
 
+import os
 import signal
 
 from hypothesis import HealthCheck, settings
+
+# At these sizes more threads only spin: ten thousand steps take minutes instead of seconds beside any other process.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell that starts the tests in the background has them ignore SIGINT, and every process they start inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -11,7 +11,7 @@ from train import intervals
 from train.build import build_task
 from train.data.history import machines
 from train.evaluate import Figure
-from train.folding import Answers, deal, epochs_in, figures, teach
+from train.folding import Answers, deal, epochs_in, examiner, figures, teach
 from train.infer import predict
 from train.pipeline import check_model, told
 from train.report import around, cell, verdict
@@ -25,15 +25,14 @@ def cross_validate(project: Project, count: int) -> dict[str, Any]:
     opened. Raises DataError for machines too few, ProjectError for a project that cannot be built.
     """
     check_model(project)
-    task = build_task(project)
     histories = told(project)
-    project = task.study(project, histories)
-    task = build_task(project)
+    project = build_task(project).study(project, histories)
+    task = examiner(project, histories)
     names = [project.model.family, *task.baselines]
     answers: dict[str, list[Answers]] = {name: [] for name in names}
     seconds = []
     epochs = epochs_in(project)
-    exam = list(deal(project, task, histories, count))
+    exam = deal(project, task, histories, count)
     unseen: list[intervals.Answers] = []
     with progress(f"cross-validating {project.model.family}", count * epochs) as advance:
         for fold in exam:

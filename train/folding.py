@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from edge.errors import DataError
 from edge.spec import Project
+from train.build import build_task
 from train.checkpoint import Checkpoint
 from train.data.history import History
 from train.data.scale import Scaler
@@ -48,13 +50,30 @@ class Fold:
         return {question: paper.put(model) for question, paper in self.papers.items()}
 
 
-def deal(project: Project, task: Task, histories: Sequence[History], count: int) -> Iterator[Fold]:
-    """The folds of these histories, the same ones for every model. Raises DataError for machines too few."""
-    task.meet(Scaler.fit(task.taught(histories), project))  # one for all folds, which answer the same questions
+def examiner(project: Project, histories: Sequence[History]) -> Task:
+    """The project's task as it judges every model on every fold: errors that are told in deviations of the readings are
+    so by one scale for all. Raises ProjectError for the project, DataError for the histories.
+    """
+    task = build_task(project)
+    return task.scaled_by(Scaler.fit(task.taught(histories), project))
+
+
+def deal(project: Project, task: Task, histories: Sequence[History], count: int) -> list[Fold]:
+    """The folds of these histories, the same ones for every model, and what `task` asks on them. Raises DataError for
+    machines too few, and where a question meets no reading whose truth is known.
+    """
+    dealt = []
     for place, (others, held) in enumerate(folds(histories, count, FOLD_SEED, lasting=task.lasting)):
         judges = [h for h in held if task.tells(h)]
         papers = {question: paper(project, task, judges, of) for question, of in task.questions.items()}
-        yield Fold(place, split(others, project, held, lasting=task.lasting), papers)
+        dealt.append(Fold(place, split(others, project, held, lasting=task.lasting), papers))
+    for question in task.questions:
+        if not any(fold.papers[question].about for fold in dealt):
+            raise DataError(
+                f"nothing can be asked {question}: none of the readings drawn for it has a truth that is known; write "
+                "down what was right at more readings, or judge by `edge train`, which asks at every one"
+            )
+    return dealt
 
 
 def paper(project: Project, task: Task, judges: Sequence[History], of: Question) -> Paper:

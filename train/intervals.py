@@ -158,14 +158,22 @@ def tables(task: Task, answers: Answers) -> tuple[Interval, ...]:
     return tuple(interval for interval in made if interval is not None)
 
 
-def shortfall(task: Task, parts: Split) -> list[str]:
-    """What to say about outputs for which machines are too few, one sentence each."""
+def shortfall(task: Task, parts: Split, answers: Answers) -> list[str]:
+    """What to say about outputs for which machines are too few, one sentence each: too few to fit models at all, or
+    too few that could be asked, such as records that end before the furthest horizon.
+    """
     fleet, said = _telling(task, parts), []
-    for reach in (reach for reach in task.reaches if fleet < _needed(reach)):
+    for reach in task.reaches:
+        needed, could = _needed(reach), fleet
+        if fleet >= needed:
+            needed = least(reach.share)
+            could = len(np.unique(answers[reach.output].machine)) if reach.output in answers else 0
+        if could >= needed:
+            continue
         became = "is not given" if reach.low is None or reach.high is None else "is the whole range"
         said.append(
-            f"the {100 * reach.share:g} % interval of {reach.output} {became}: it needs {_needed(reach)} machines "
-            f"whose truth is known, and could ask {fleet}; add machines, or lower task.interval"
+            f"the {100 * reach.share:g} % interval of {reach.output} {became}: it needs {needed} machines "
+            f"whose truth is known, and could ask {could}; add machines, or lower task.interval"
         )
     return said
 

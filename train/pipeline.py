@@ -39,7 +39,7 @@ def train_run(project: Project, folder: Path, *, fresh: bool = False) -> Run:
     check_free(folder)
     check_model(project)
     parts = prepare(project)
-    project = build_task(project).study(project, [*parts.train, *parts.validation, *parts.test])
+    project = build_task(project).study(project, [*parts.train, *parts.validation], parts.test)
     with resuming(folder, project, parts, b"", fresh) as checkpoint:
         fitted = fit_with_progress(project, parts, checkpoint=checkpoint)
         return _finish(folder, parts, fitted, ask_with_progress(project, parts, checkpoint=checkpoint))
@@ -83,7 +83,7 @@ def _finish(folder: Path, parts: Split, fitted: Fitted, answers: Answers) -> Run
         report["pruned"] = pruned_report(fitted.before, fitted, parts, judged[project.model.family])
     intervals = tables(task, answers)
     if task.reaches:
-        report["notes"] += shortfall(task, parts)
+        report["notes"] += shortfall(task, parts, answers)
         report["intervals"] = judged_all(fitted.predictor, intervals, parts.test)
     kept = calibration([*parts.train, *parts.validation])
     run = Run(project, fitted.predictor, parts.test, kept, report, intervals)
@@ -111,7 +111,7 @@ def resuming(folder: Path, project: Project, parts: Split, more: bytes, fresh: b
         note(f"`{folder}` was interrupted under another project, other histories or another version; starting anew")
     try:
         yield checkpoint
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         if checkpoint.epochs:
             kept = "1 epoch is" if checkpoint.epochs == 1 else f"{checkpoint.epochs} epochs are"
             note(f"{kept} kept; the same command goes on from there")
@@ -130,7 +130,7 @@ def check_model(project: Project) -> None:
 def prepare(project: Project) -> Split:
     """Histories gathered and dealt out, with the notes about them told. Raises DataError."""
     histories, test = told(project), tested(project)
-    task = build_task(build_task(project).study(project, [*histories, *(test or [])]))
+    task = build_task(build_task(project).study(project, histories, test or []))
     if test is not None:
         (check_apart if task.lasting else check_later)(histories, test)
     parts = split(histories, project, test, lasting=task.lasting)

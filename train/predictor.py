@@ -30,9 +30,8 @@ class Predictor(nn.Module):
         self.project = project
         self.scaler = scaler
         self.family = family
-        self.task = task
-        task.meet(scaler)
-        self.tail = task.tail()
+        self.task = task.scaled_by(scaler)
+        self.tail = self.task.tail()
 
     @property
     def takes(self) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def prune(
             lived, error = school.teach(family, schedule, rng, told, checkpoint, f"{name} to {width}")
             courses.append(lived)
         small = Predictor(project, scaler, family, task).eval()
-        task.settle(small, training, validation)
+        small.task.settle(small, training, validation)
         return Fitted(small, error, tuple(courses), whole)
 
 
@@ -173,13 +173,13 @@ def narrow(family: Family, project: Project, kept: Kept) -> Family:
 
 
 def mask(family: Family, kept: Kept) -> Family:
-    """A copy of a folded family in which every unit but the kept is silent."""
+    """A copy of a folded family in which every unit but the kept is silent, and unheard where silence is no zero."""
     masked = copy.deepcopy(family)
     for group, which in zip(family.units(), kept, strict=True):
         total = _width(family, group)
         gone = torch.ones(total, dtype=torch.bool)
         gone[which] = False
-        for place in group.makes:
+        for place in (*group.makes, *group.reads):
             rows = gone.repeat(place.times).nonzero()[:, 0]
             with torch.no_grad():
                 _tensor(masked, place.weight).index_fill_(place.dim, rows, 0.0)

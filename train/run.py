@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import pickle
 import tempfile
 import zipfile
@@ -23,6 +22,7 @@ from edge.typed import build, plain
 from train.build import build_family, build_task
 from train.data.history import History
 from train.data.scale import Scaler
+from train.folder import check_ours
 from train.predictor import Predictor
 
 PROJECT, MODEL, REPORT = "project.json", "model.pt", "report.json"
@@ -96,17 +96,9 @@ def save_run(folder: Path, run: Run, beside: Mapping[str, bytes] | None = None) 
 
 def check_free(folder: Path) -> None:
     """Raises DataError where `folder` holds anything a run does not, or cannot be made; asked before fitting, too."""
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise DataError(f"`{folder}` exists and is no run folder; nothing was touched, choose another -o")
-    if folder.is_dir():
-        names = {path.name for path in folder.iterdir()}
-        strange = sorted(names - OURS)
-        if strange or (names and PROJECT not in names):
-            what = f"holds `{strange[0]}`, which no run does" if strange else "is no run folder"
-            raise DataError(f"`{folder}` {what}; nothing was touched, choose another -o")
-    above = next(parent for parent in folder.absolute().parents if parent.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise DataError(f"`{folder}` cannot be made in `{above}`; choose another -o")
+    check_ours(folder, OURS, "run")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / PROJECT).exists():
+        raise DataError(f"`{folder}` is no run folder; nothing was touched, choose another -o")
 
 
 def load_run(folder: Path) -> Run:

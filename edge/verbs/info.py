@@ -12,6 +12,8 @@ from edge.intervals import Interval
 from edge.manifest import Manifest, dump
 from edge.table import render as table
 
+TOLD = 4
+"""Intervals told one by one; a forecast may have dozens."""
 BESIDE = {"dt": "the time since the reading before", "mask": "which values are fresh"}
 """What a step may take beside a reading, for people."""
 
@@ -52,7 +54,8 @@ def describe(manifest: Manifest) -> str:
             f"timing   a reading each {project.timing.period_s:g} s, warm after {project.timing.warm_up_readings}, "
             f"{project.timing.on_gap} after a gap of {project.timing.max_gap_s:g} s",
             f"alarm    {said}; held for {alarm.hold_readings} readings",
-            *(_around(interval) for interval in manifest.intervals),
+            *(_around(interval) for interval in manifest.intervals[:TOLD]),
+            *([f"         {more} more intervals: see --json"] if (more := len(manifest.intervals) - TOLD) > 0 else []),
             f"mqtt     {project.mqtt.readings} -> {project.mqtt.predictions}",
             "",
             render(manifest.certificate),

@@ -42,7 +42,7 @@ def exported(request: pytest.FixtureRequest) -> Exported:
         "data": {"path": "h.csv"},
         "signals": {f"sensor_{i}": {} for i in range(CHANNELS)},
         "task": {"kind": "failure"},
-        "model": {"family": request.param, FAMILIES[request.param].width: 8},
+        "model": {"family": request.param, FAMILIES[request.param].width: 7},
     }
     predictor = build_predictor(parse_project(table), Scaler(CHANNELS)).eval()
     with torch.no_grad():

@@ -242,6 +242,26 @@ def test_a_gap_of_years_leaves_everything_finite_and_inside_its_bounds(family: F
     assert parallel(family, x).isfinite().all()
 
 
+def test_no_reading_drives_a_state_out_of_its_bounds(family: Family) -> None:
+    with torch.no_grad():
+        for parameter in family.parameters():
+            parameter.mul_(3)
+    x = readings(family, 60)
+    x = Readings((x.parts[0] * 1e10, *x.parts[1:]))
+    state = family.init_state(BATCH)
+    with torch.no_grad():
+        for t in range(60):
+            y, *following = family.step(*x.at(t), *state)
+            state = tuple(following[len(family.extras) :])
+            assert y.isfinite().all()
+            for name, tensor in zip(family.state_names, state, strict=True):
+                assert float(tensor.abs().max()) <= family.state_bounds.get(name, torch.inf) * (1 + 1e-6), name
+
+
+def test_bounds_are_said_of_states_there_are(family: Family) -> None:
+    assert family.state_bounds.keys() <= set(family.state_names)
+
+
 def test_extras_have_the_announced_names_and_shapes(family: Family) -> None:
     names = [extra.name for extra in family.extras]
     assert len({*names, *family.state_names, "y"}) == len(names) + len(family.state_names) + 1

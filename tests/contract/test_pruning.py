@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from convert.step import StepModule
+from convert.targets import TARGETS
+from device.backends.ort_step import engine
 from edge.errors import ProjectError
 from edge.spec import Project, parse_project
 from train.build import build_predictor
@@ -26,6 +29,7 @@ STACKED = ("layers", "levels")
 PRUNABLE = [name for name in FAMILIES if FAMILIES[name](1, 1, FAMILIES[name].Options()).units()]
 SHAPES: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in PRUNABLE),
+    ("mingru", {"candidate": "positive"}),
     *((name, {key: 3}) for name in PRUNABLE for key in STACKED if hasattr(FAMILIES[name].Options, key)),
 ]
 
@@ -60,6 +64,13 @@ def some(family: Family, width: int, left: int) -> list[torch.Tensor]:
     return [torch.randperm(width)[:left].sort().values for _ in family.units()]
 
 
+def given(family: Family, batch: int, steps: int) -> tuple[torch.Tensor, ...]:
+    """Random readings [B, T, C], and what the family takes behind them."""
+    x = 2.0 * torch.randn(batch, steps, CHANNELS)
+    more = {"dt": 2.0 * torch.rand(batch, steps, 1), "mask": (torch.rand(x.shape) > 0.3).float()}
+    return (x, *(more[name] for name in family.takes))
+
+
 @pytest.fixture(params=SHAPES, ids=lambda shape: "-".join([shape[0], *shape[1]]))
 def shape(request: pytest.FixtureRequest) -> Project:
     name, options = request.param
@@ -74,17 +85,18 @@ def test_the_cut_network_equals_its_masked_self(shape: Project, amount: float) -
     kept = some(whole.family, width, left)
     silent, small = mask(whole.family, kept), narrow(whole.family, shape, kept)
     small.fold()
-    x = 2.0 * torch.randn(3, 120, CHANNELS)
+    x = given(small, 3, 120)
     with torch.no_grad():
-        want = silent(x)
-        torch.testing.assert_close(small(x), want, rtol=0, atol=1e-5)
-        assert not torch.allclose(small(x), whole.family(x), atol=1e-3)
+        want = silent(*x)
+        torch.testing.assert_close(small(*x), want, rtol=0, atol=1e-5)
+        assert not torch.allclose(small(*x), whole.family(*x), atol=1e-3)
         state = small.init_state(3)
         for t in range(40):
-            y_t, *following = small.step(x[:, t], *state)
+            y_t, *following = small.step(*(part[:, t] for part in x), *state)
             state = tuple(following[len(small.extras) :])
             torch.testing.assert_close(y_t, want[:, t], rtol=0, atol=1e-5)
-    assert all(tensor.shape[1] in (left, CHANNELS) for tensor in state)
+    fresh = loud(narrowed(shape, left)).family.init_state(3)
+    assert [tensor.shape for tensor in state] == [tensor.shape for tensor in fresh]
 
 
 def test_pruning_leaves_the_whole_network_as_it_was(shape: Project) -> None:
@@ -100,7 +112,7 @@ def test_a_cut_network_is_ready_to_be_fitted_on(shape: Project) -> None:
     whole = loud(shape)
     small = narrow(whole.family, shape, some(whole.family, width_of(shape), 4))
     small.train()
-    small(torch.randn(2, 30, CHANNELS)).square().mean().backward()
+    small(*given(small, 2, 30)).square().mean().backward()
     assert all(p.requires_grad and p.grad is not None for p in small.parameters())
 
 
@@ -114,15 +126,38 @@ def test_every_unit_lies_in_what_it_is_said_to_lie_in(shape: Project) -> None:
     assert {n: p.shape for n, p in small.named_parameters()} == {n: p.shape for n, p in fresh.named_parameters()}
 
 
+@pytest.mark.parametrize("name", PRUNABLE)
+def test_a_cut_network_is_exported_as_if_it_had_always_been_that_small(name: str) -> None:
+    of, left = project(name), 5
+    whole = loud(of)
+    small = narrow(whole.family, of, some(whole.family, width_of(of), left))
+    small.fold()
+    predictor = Predictor(narrowed(of, left), whole.scaler, small, whole.task).eval()
+    step = StepModule(predictor)
+    content = TARGETS["onnx"](step).emit("float32").content
+    session = engine().InferenceSession(content, providers=["CPUExecutionProvider"])
+    x = given(small, 1, 20)
+    with torch.no_grad():
+        want = predictor(*x)[0].numpy()
+    state = [tensor.numpy() for tensor in step.initial]
+    for t in range(20):
+        reading = [part[:, t].numpy() for part in x]
+        feed = dict(zip(step.inputs, [*reading, *state], strict=True))
+        y, *state = session.run(["y", *step.after], feed)
+        np.testing.assert_allclose(y[0], want[t], rtol=0, atol=1e-3)
+
+
 def test_silent_units_do_not_matter_and_others_do(shape: Project) -> None:
     whole = loud(shape)
     width = width_of(shape)
     kept = some(whole.family, width, width // 2)
     silent = mask(whole.family, kept)
-    lesson = Lesson(torch.randn(30, CHANNELS), torch.rand(30, 1) * 60, torch.ones(30, 1), torch.zeros(30).bool())
+    more = {"dt": torch.rand(30, 1), "mask": torch.ones(30, CHANNELS)}
+    life = torch.randn(30, CHANNELS), torch.rand(30, 1) * 60, torch.ones(30, 1), torch.zeros(30).bool()
+    lesson = Lesson(*life, more=more)
     matters = importance(silent, whole.task, [lesson] * 3, np.random.default_rng(0), 512)
     for felt, loud_ones in zip(matters, kept, strict=True):
-        assert felt.shape == (width,) and felt.count_nonzero() == felt[loud_ones].count_nonzero() > width // 4
+        assert felt.shape == (width,) and felt.count_nonzero() == felt[loud_ones].count_nonzero() > width // 8
         assert keep([felt], 1)[0].item() == felt.argmax()
 
 

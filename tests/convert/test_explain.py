@@ -114,7 +114,7 @@ def shown(life: Life) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize(
-    ("at", "reading"), [("5", 5), ("-1", 12), ("-12", 1 + 0), ("1004", 5), ("1004.5", 5), ("99999", 12)]
+    ("at", "reading"), [("5", 5), ("-1", 12), ("-12", 1), ("1004", 5), ("1004.5", 5), ("99999", 12)]
 )
 def test_a_reading_is_named_by_its_number_or_by_a_time(asked: Asked, at: str, reading: int) -> None:
     if reading == 1:

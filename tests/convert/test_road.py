@@ -69,7 +69,7 @@ def test_golden_vectors_replay_from_the_file_alone(road: Road) -> None:
 def test_int8_is_not_the_float_file_again(road: Road) -> None:
     for target in TARGETS:
         rows = {r.recipe: r for r in road.bundle.manifest.certificate.rows if r.target == target}
-        for recipe in RECIPES.keys() - {"float32"}:
+        for recipe in (name for name in RECIPES.keys() - {"float32"} if not rows[name].declined):
             assert (rows[recipe].max_error or 0) > 10 * (rows["float32"].max_error or 0), recipe
 
 

@@ -215,7 +215,7 @@ def test_an_interrupted_write_leaves_the_old_bundle(bundle: Path) -> None:
 def test_a_bundle_of_the_first_schema_is_read(bundle: Path) -> None:
     def older(members: dict[str, bytes]) -> None:
         table = json.loads(members["manifest.json"])
-        for key in ("seal", "takes", "extras", "intervals"):
+        for key in ("seal", "takes", "extras", "intervals", "healthy"):
             del table[key]
         table["schema"] = 1
         members["manifest.json"] = json.dumps({**table, "seal": manifests._seal(table)}).encode()

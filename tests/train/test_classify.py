@@ -14,8 +14,9 @@ from train.build import build_task
 from train.data.batches import Batch
 from train.data.history import History
 from train.data.split import Split
-from train.evaluate import judge
+from train.evaluate import judge, truth_of
 from train.fit import fit
+from train.folding import deal, examiner, figures
 from train.infer import predict
 from train.picture import picture
 from train.tasks.classify import Classify
@@ -99,6 +100,17 @@ def test_a_label_that_is_no_class_is_named_and_an_empty_one_is_not_known() -> No
         made.labels(history)
 
 
+def test_what_is_healthy_is_what_is_labelled_so() -> None:
+    made, history = task(**NAMED), machine("m7", 0)
+    assert history.label is not None
+    history.label[:5] = ""
+    np.testing.assert_array_equal(made.healthy(history), history.label == "fine")
+    broken = machine("m8", 0, ("leak", "leak", "leak"))
+    assert broken.label is not None
+    broken.label[-1] = "leak"
+    assert not task(**NAMED, per="history").healthy(broken).any()
+
+
 def test_marks_are_two_classes_where_there_are_no_labels() -> None:
     made = task(data={"anomaly": "bad"})
     marks = np.arange(100) > 60
@@ -146,6 +158,36 @@ def test_figures_are_those_of_the_book() -> None:
     assert found["loss"] == pytest.approx(-np.mean(np.log2([0.5, 0.9, 0.2, 0.5])), rel=1e-5)
     assert found["error"] == 0.25 and found["recall_fine"] == pytest.approx(2 / 3) and found["recall_leak"] == 1
     assert np.isnan(found["recall_jam"]) and found["f1"] == pytest.approx((4 / 5 + 2 / 3) / 2)
+
+
+def test_cross_validation_asks_every_record_for_its_class_however_long_it_is() -> None:
+    of = project(**NAMED, per="history")
+    records = [machine(f"m{i}", i, each=500) for i in range(4)]
+    task = examiner(of, records)
+    for fold in deal(of, task, records, 2):
+        whole, late = fold.papers.values()
+        assert [h.machine for h in whole.about] == [h.machine for h in fold.parts.test]
+        assert len(late.about) == 5 * len(whole.about) and all(len(h) < 2000 for h in late.about)
+        answers = fold.examine(lambda histories: [np.nan_to_num(truth_of(task, h)) for h in histories])
+        found = figures(task, [fold], [[answers]])
+        assert [(f.value, len(f.machines)) for f in found.values()] == [(0.0, 2)] * 2
+
+
+def test_labels_that_no_cut_off_meets_are_said_before_anything_is_fitted() -> None:
+    of, fleet = project(**NAMED), [machine(f"m{i}", i, each=500) for i in range(4)]
+    for record in fleet:
+        assert record.label is not None
+        record.label[: len(record) - 1] = ""
+    with pytest.raises(DataError, match="nothing can be asked seen from the first reading: none of the readings drawn"):
+        deal(of, examiner(of, fleet), fleet, 2)
+
+
+def test_held_out_histories_do_not_say_what_is_normal() -> None:
+    judges = [machine(f"t{i}", i, ("jam", "jam", "jam")) for i in range(9)]
+    found = task().study(project(), FLEET[:1], judges)
+    assert found.task.options["classes"] == ["fine", "jam", "leak"]
+    alone = task().study(project(), [machine("m", 0, ("fine", "leak"))], judges)
+    assert alone.task.options["classes"] == ["fine", "jam", "leak"], "a class that nobody taught can be read"
 
 
 @pytest.mark.parametrize("per", ["reading", "history"])

@@ -18,7 +18,7 @@ from train.data.split import Split, split
 from train.evaluate import judge
 from train.fit import fit
 from train.infer import predict
-from train.intervals import judged_all, out_of_fold, shortfall, tables
+from train.intervals import ask, judged_all, out_of_fold, shortfall, tables
 from train.picture import picture
 from train.tasks.forecast import Forecast
 
@@ -142,6 +142,22 @@ def test_readings_before_the_warm_up_do_not_judge() -> None:
     assert made.error(FLEET[:1], [wrong]) > 0
 
 
+def test_a_record_whose_first_channel_is_dead_is_judged_by_the_others() -> None:
+    made = task(horizons=[1], channels=["a", "b"]).scaled_by(Scaler.fit(FLEET, project()))
+    mask = np.ones_like(FLEET[0].x, np.bool_)
+    mask[:, 0] = False
+    dead = replace(FLEET[0], mask=mask)
+    truth = made.truth(dead)
+    assert truth is not None and len(made.judged(dead)) == len(dead) - 1
+    assert made.error([dead], [np.nan_to_num(truth) + np.array([0, 35], np.float32)]) == pytest.approx(1.0, rel=0.1)
+
+
+def test_a_task_is_not_changed_by_the_scale_it_is_told() -> None:
+    bare = task(horizons=[1])
+    assert bare.scaled_by(Scaler.fit(FLEET, project())) is not bare
+    assert bare.scaler.scale.tolist() == [1.0, 1.0, 1.0]
+
+
 def test_persistence_saves_nothing_of_its_own_error_and_the_truth_all() -> None:
     of, made = project(horizons=[1, 6]), task(horizons=[1, 6])
     stays = judge(made, PARTS.test, made.baselines["persistence"](of, made, PARTS))
@@ -177,9 +193,21 @@ def test_every_output_gains_an_interval_of_its_own() -> None:
 def test_one_machine_is_too_few_for_an_interval() -> None:
     of = project(horizons=[1], interval=0.5)
     parts = Split(FLEET[:1], FLEET[:1], FLEET[1:])
-    [*said] = shortfall(build_task(of), parts)
+    [*said] = shortfall(build_task(of), parts, {})
     assert len(said) == 3 and "the 50 % interval of a_in_1 is not given: it needs 4 machines" in said[0]
     assert tables(build_task(of), out_of_fold(of, parts)) == ()
+
+
+def test_an_output_that_too_few_records_reach_is_said_to_have_no_interval() -> None:
+    of = project(horizons=[1, 60], channels=["a"], interval=0.8)
+    made, fleet = build_task(of), [machine(f"m{i}", i, 90 if i < 3 else 40) for i in range(8)]
+    predictor = build_predictor(of, Scaler.fit(fleet, of)).eval()
+    answers = ask(predictor, fleet)
+    assert [table.output for table in tables(made, answers)] == ["a_in_1"]
+    [said] = shortfall(made, Split(fleet[:6], fleet[6:], []), answers)
+    assert said.startswith(
+        "the 80 % interval of a_in_60 is not given: it needs 4 machines whose truth is known, and could ask 3;"
+    )
 
 
 def test_one_machine_is_cut_in_time() -> None:

@@ -137,7 +137,7 @@ def test_too_few_machines_are_told_and_cost_no_fits(folder: Path) -> None:
     project = load_project(folder / "pump.toml", ["task.interval=0.9"])
     parts = prepare(project)
     assert rounds(project, parts) == 0 and out_of_fold(project, parts) == {}
-    [said] = shortfall(build_task(project), parts)
+    [said] = shortfall(build_task(project), parts, {})
     assert said == (
         "the 90 % interval of rul is the whole range: it needs 9 machines whose truth is known, and could ask 8; "
         "add machines, or lower task.interval"

@@ -9,6 +9,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from edge.spec import Project, load_project, parse_project
 from tests.support.pumps import write_pumps
 from tests.support.working import labour
 from train.cv import cross_validate
+from train.data.history import History
 from train.models import FAMILIES
 from train.pipeline import told
 from train.ranking.budget import entrants, size
@@ -112,6 +114,13 @@ def test_processes_end_with_who_asked_them() -> None:
     assert not any(alive(pid) for pid in pids)
 
 
+def test_what_they_were_writing_is_cleared_away(tmp_path: Path) -> None:
+    with closing(work_through(labour, "", [tmp_path / "fit.pt"], 1, lambda place: True)) as heard:
+        next(heard)  # what labour tells before it begins to write
+        assert next(heard).said == "written" and len(list(tmp_path.iterdir())) == 1
+    assert not list(tmp_path.iterdir())
+
+
 def alive(pid: int) -> bool:
     try:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -139,6 +148,24 @@ def ranked(project: Project, fits: Path, jobs: int = 2) -> dict[str, Contestant]
 def whole(pumps: Path) -> dict[str, Contestant]:
     """A ranking that nothing interrupted."""
     return ranked(load_project(pumps / "pump.toml"), pumps / "whole" / "fits")
+
+
+def test_forecasts_are_ranked_beside_persistence_and_arima(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    fleet = []
+    for m in range(6):  # what goes up comes down: no random walk
+        x = 50 + 5 * np.sin(np.arange(90) / 4 + m) + 0.3 * rng.normal(size=90)
+        fleet.append(History(f"m{m}", 0, np.arange(90.0), x[:, None].astype(np.float32), False, None))
+    table = {**TABLE, "signals": {"a": {"unit": "degC"}}, "task": {"kind": "forecast", "horizons": [1, 4]}}
+    project = parse_project({**table, "train": {"epochs": 2}})
+    entered = entrants(project, ["gru"], BUDGET, [])
+    found = {c.name: c for c in compete(project, fleet, entered, Plan(2, 1, 1, tmp_path / "fits"))}
+    assert list(found) == ["gru", "persistence", "constant", "ARIMA"] and not any(c.why for c in found.values())
+    for question in found["gru"].figures:
+        error = {name: c.figures[question].value for name, c in found.items()}
+        assert error["ARIMA"] < 0.5 * error["persistence"]
+        # In deviations of all readings: who always says the mean is one off, squared.
+        assert error["constant"] == pytest.approx(1.0, abs=0.15)
 
 
 def children(pid: int) -> list[int]:

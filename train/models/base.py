@@ -31,8 +31,8 @@ class Place:
 class Units:
     """Units that are kept or cut as one, ranked among each other.
 
-    `makes`: the weights and biases that bring them forth; all of them zero and a unit is silent for ever. `reads`: the
-    weights that take them in.
+    `makes`: the weights and biases that bring them forth. `reads`: all weights that take them in; these and `makes` at
+    zero, nothing is left of a unit.
     """
 
     name: str

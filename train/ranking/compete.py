@@ -16,11 +16,12 @@ from train.checkpoint import fingerprint
 from train.data.history import History
 from train.evaluate import Figure
 from train.fit import one_thread
-from train.folding import Fold, deal, epochs_in, figures, teach
+from train.folding import Fold, deal, epochs_in, examiner, figures, teach
 from train.infer import predict
 from train.ranking.budget import Entrant
 from train.ranking.store import Fit, Outcome, Store
 from train.ranking.workers import Tell, work_through
+from train.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ def compete(project: Project, histories: Sequence[History], entered: Sequence[En
     Every model answers the questions of `edge train --cv`; a family's first seed is the very fit that it makes. Fits
     that fail take no other with them. Raises DataError for machines too few.
     """
-    task = build_task(project)
-    exam = list(deal(project, task, histories, plan.folds))
+    task = examiner(project, histories)
+    exam = deal(project, task, histories, plan.folds)
     fits = _fits(project, histories, entered, plan)
     store = Store(plan.folder)
     found = {fit: outcome for fit in fits if (outcome := store.find(fit)) is not None}
@@ -67,7 +68,7 @@ def compete(project: Project, histories: Sequence[History], entered: Sequence[En
         note(f"the fits in `{plan.folder}` are of another project, other histories or another version; starting anew")
     try:
         lost |= _made(project, histories, missing, plan)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         kept = sum(store.find(fit) is not None for fit in fits)
         note(f"{kept} of {len(fits)} fits are kept in `{plan.folder}`; the same command goes on from there")
         raise
@@ -147,12 +148,13 @@ def make(known: Known, fit: Fit, tell: Tell) -> None:
     ends the ranking.
     """
     store = Store(known.plan.folder)
-    exam = list(deal(known.project, build_task(known.project), known.histories, known.plan.folds))
+    task = examiner(known.project, known.histories)
+    exam = deal(known.project, task, known.histories, known.plan.folds)
     try:
         try:
             with one_thread():
                 fold = exam[fit.fold]
-                made = _family(known, store, fit, fold, tell) if fit.family else _baseline(fit, fold)
+                made = _family(known, store, fit, fold, tell) if fit.family else _baseline(task, fit, fold)
         except NotWritten:
             raise
         except (DataError, ProjectError) as error:
@@ -176,8 +178,7 @@ def _family(known: Known, store: Store, fit: Fit, fold: Fold, tell: Tell) -> Out
     return Outcome(answers, fitted.cpu_seconds, predictor.project, predictor.state_dict())
 
 
-def _baseline(fit: Fit, fold: Fold) -> Outcome:
-    task = build_task(fit.project)
+def _baseline(task: Task, fit: Fit, fold: Fold) -> Outcome:
     started = time.process_time()
     model = {**task.baselines, **task.yardsticks}[fit.name](fit.project, task, fold.parts)
     return Outcome(fold.examine(model), time.process_time() - started)

@@ -9,6 +9,7 @@ from typing import Any
 from edge.spec import Project
 from edge.table import measured_in, render
 from train.build import build_task
+from train.ranking.budget import size
 from train.ranking.compete import Contestant, Plan
 from train.ranking.pareto import pareto
 from train.report import cell, verdict
@@ -93,8 +94,6 @@ def _parameters(c: Contestant) -> int | None:
         return None
     if c.first is None or c.first.project is None or c.first.project.model == c.entrant.project.model:
         return c.entrant.parameters
-    from train.ranking.budget import size
-
     return size(c.first.project)
 
 

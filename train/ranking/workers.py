@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from types import FrameType
 from typing import Any
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -98,12 +99,24 @@ class _Done:
 
 def _serve(line: Connection, work: Work, known: object) -> None:
     """A process's life: take a piece, do it, say so, until nobody is there any more."""
+    signal.signal(signal.SIGTERM, _told_to_end)
     try:
         while True:
             work(known, line.recv(), line.send)
             line.send(_Done())
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
+    except _Ended:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+
+
+class _Ended(BaseException):
+    """What SIGTERM becomes, so that what was being written aside is cleared away."""
+
+
+def _told_to_end(number: int, _frame: FrameType | None) -> None:
+    raise _Ended
 
 
 def _start(work: Work, known: object) -> tuple[BaseProcess, Connection]:

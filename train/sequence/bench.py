@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -15,10 +15,11 @@ from typing import Any
 import torch
 
 from edge import __version__, atomic
-from edge.errors import DataError, ProjectError
+from edge.errors import ProjectError
 from edge.talk import note, progress
 from edge.typed import plain
 from train.checkpoint import Checkpoint
+from train.folder import check_ours
 from train.models.base import Family
 from train.sequence import SEQUENCE_TASKS
 from train.sequence.base import Asked, Plan, SequenceTask
@@ -49,13 +50,16 @@ class Wanted:
 
     def command(self) -> str:
         """What to type for the same figures."""
-        words = [f"edge bench sequence --task {self.task} --family {self.family}"]
-        words += [f"--{key} {value}" for key, value in _values(self.asked) if key != "permuted"]
+        said: list[tuple[str, Any]] = [("task", self.task), ("family", self.family)]
+        said += [(key, value) for key, value in _values(self.asked) if key != "permuted"]
+        words = [word for key, value in said for word in (f"--{key}", str(value))]
         words += ["--permuted"] if self.asked.permuted else []
         named = ("seed", "budget", "rate", "epochs", "minutes")
-        words += [f"--{key} {getattr(self, key)}" for key in named if getattr(self, key) is not None]
-        words += [f"--set {pair}" for pair in self.given]
-        return " ".join(words + ([f"--device {self.device}"] if self.device != "cpu" else []))
+        said = [(key, value) for key in named if (value := getattr(self, key)) is not None]
+        said += [("set", pair) for pair in self.given]
+        said += [("device", self.device)] if self.device != "cpu" else []
+        words += [word for key, value in said for word in (f"--{key}", str(value))]
+        return shlex.join(["edge", "bench", "sequence", *words])
 
 
 def bench_sequence(wanted: Wanted, folder: Path | None = None, *, fresh: bool = False) -> dict[str, Any]:
@@ -65,7 +69,7 @@ def bench_sequence(wanted: Wanted, folder: Path | None = None, *, fresh: bool = 
     for what is asked, DataError for the task's data or a folder that cannot be used.
     """
     if folder is not None:
-        _check_free(folder)
+        check_ours(folder, {REPORT, PICTURE}, "benchmark")
     if wanted.device == "cuda" and not torch.cuda.is_available():
         raise ProjectError("--device cuda: torch sees no GPU here; leave it out")
     where = torch.device(wanted.device) if wanted.device != "cpu" else nullcontext()
@@ -166,7 +170,9 @@ def _resuming(
         yield None
         return
     same = replace(wanted, minutes=None).command()  # a longer time may go on from a shorter one
-    mark = json.dumps([same, plain(plan), dict(options), __version__, torch.__version__, _size(task)], sort_keys=True)
+    mark = json.dumps(
+        [same, plain(plan), dict(options), __version__, torch.__version__, _known_by(task)], sort_keys=True
+    )
     path = folder.absolute().with_name(f".{folder.absolute().name}.resume")
     checkpoint = Checkpoint(path, hashlib.sha256(mark.encode()).hexdigest(), SAVE_EVERY_S)
     if fresh:
@@ -184,20 +190,10 @@ def _resuming(
     checkpoint.drop()
 
 
-def _size(task: SequenceTask) -> list[int]:
-    return [len(task.training), len(task.validation), len(task.test), task.inputs, task.outputs, task.length]
-
-
-def _check_free(folder: Path) -> None:
-    """Raises DataError where `folder` holds what this verb did not write, or cannot be made; asked before fitting."""
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise DataError(f"`{folder}` exists and is no folder; nothing was touched, choose another -o")
-    strange = sorted({path.name for path in folder.iterdir()} - {REPORT, PICTURE}) if folder.is_dir() else []
-    if strange:
-        raise DataError(f"`{folder}` holds `{strange[0]}`, which is not ours; nothing was touched, choose another -o")
-    above = next(parent for parent in folder.absolute().parents if parent.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise DataError(f"`{folder}` cannot be made in `{above}`; choose another -o")
+def _known_by(task: SequenceTask) -> list[int | str]:
+    """What tells the task's examples from those of another file: how many there are, and a few of them."""
+    probe = hashlib.sha256(task.probe().cpu().numpy().tobytes()).hexdigest()
+    return [len(task.training), len(task.validation), len(task.test), task.inputs, task.outputs, task.length, probe]
 
 
 def _values(asked: Asked) -> list[tuple[str, Any]]:

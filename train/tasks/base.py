@@ -118,7 +118,7 @@ class Task(ABC):
     alarm_keys: ClassVar[tuple[str, ...]]
     baselines: ClassVar[Mapping[str, Baseline]]
     yardsticks: ClassVar[Mapping[str, Baseline]] = {}
-    questions: ClassVar[Mapping[str, Question]] = {
+    questions: Mapping[str, Question] = {
         "seen from the first reading": Question(1, 20, False),
         "seen from mid-life on": Question(5, 4, True),
     }
@@ -174,15 +174,18 @@ class Task(ABC):
         """`project` with the alarm this task decides by: what travels to the device."""
         return replace(project, alarm=self.alarm)
 
-    def study(self, project: Project, histories: Sequence[History]) -> Project:
+    def study(self, project: Project, histories: Sequence[History], heldout: Sequence[History] = ()) -> Project:
         """`project` with what only its histories can say, such as which classes there are; asked before
-        the model is built. It travels with the model, and stays what it is where the project says it already.
+        the model is built. It travels with the model, and stays what it is where the project says it already. Of
+        `heldout`, the histories that judge, nothing is taken but names without which they could not be read.
         """
         return project
 
-    def meet(self, scaler: Scaler) -> None:
-        """Told how the readings of its model are scaled, before anything is taught or `tail` is asked for."""
-        return
+    def scaled_by(self, scaler: Scaler) -> Task:
+        """This task, as it teaches and judges a model whose readings are scaled so; asked before anything is taught and
+        before `tail`.
+        """
+        return self
 
     def taught(self, histories: Sequence[History]) -> list[History]:
         """What of these histories may be learnt from."""

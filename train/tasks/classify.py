@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from train.classifiers import logistic, majority
 from train.data.history import History
 from train.picture import records
 from train.tasks.alarms import Flags, false_alarms, standing
-from train.tasks.base import Array, Labels, Task, TaskOptions
+from train.tasks.base import Array, Labels, Question, Task, TaskOptions
 from train.tasks.measure import Costs, Measure, macro_f1, mean, ratio
 from train.tasks.tail import Tail
 
@@ -38,6 +38,9 @@ EVEN = 0.5
 
 MARKED = ("healthy", "faulty")
 """The classes where only `data.anomaly` tells them apart."""
+
+WHOLE = {"whole records": Question(1, 1, False), "switched on in the middle": Question(5, 1, True)}
+"""What cross-validation asks where a record has one class."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,9 @@ class Classify(Task):
 
     Classes come from `data.label`, or are `healthy` and `faulty` by the marks of `data.anomaly`; readings without a
     label neither teach nor judge. The headline is the log loss, because an error rate jumps when a single answer that
-    was even turns over. With `per = "history"` what counts is the last reading of whatever the model is shown. Where
-    the project gives no level the alarm is raised above a `fault` of 0.5.
+    was even turns over. With `per = "history"` what counts is the last reading of whatever the model is shown, so
+    cross-validation asks at the end of each record. Where the project gives no level the alarm is raised above a
+    `fault` of 0.5.
     """
 
     Options = ClassifyOptions
@@ -99,16 +103,19 @@ class Classify(Task):
         self.outputs = (("fault", ""), *((f"p_{name}", "") for name in self.classes))
         self.notes = (f"`{self.classes[0]}` is what is normal: `fault` is the probability of all other classes",)
         warm_up = project.timing.warm_up_readings
+        at: Literal["every", "record"] = "every"
+        if options.per == "history":  # a cut-off inside a record has no truth of its own
+            at, self.questions = "record", WHOLE
 
         def by(values: Costs) -> Flags:
             return standing(values, self.alarm, warm_up)
 
         measures = [
-            Measure("loss", "log loss", "bits", _each(_surprise), mean, "every", whole=1.0),
-            Measure("error", "share of wrong classes", "", _each(_wrong), mean, "every"),
-            Measure("f1", "F1, mean over the classes (more is better)", "", _counts, macro_f1, "every"),
+            Measure("loss", "log loss", "bits", _each(_surprise), mean, at, whole=1.0),
+            Measure("error", "share of wrong classes", "", _each(_wrong), mean, at),
+            Measure("f1", "F1, mean over the classes (more is better)", "", _counts, macro_f1, at),
             *(
-                Measure(f"recall_{name}", f"share of `{name}` found (more is better)", "", _recall(i), ratio, "every")
+                Measure(f"recall_{name}", f"share of `{name}` found (more is better)", "", _recall(i), ratio, at)
                 for i, name in enumerate(self.classes)
             ),
         ]
@@ -121,18 +128,26 @@ class Classify(Task):
         """A logit a class."""
         return len(self.classes)
 
-    def study(self, project: Project, histories: Sequence[History]) -> Project:
-        """The classes of the histories, where the project names none. Raises DataError for fewer than two."""
+    def study(self, project: Project, histories: Sequence[History], heldout: Sequence[History] = ()) -> Project:
+        """The classes of the histories, where the project names none; which of them is normal is not asked of those
+        held out. Raises DataError for fewer than two.
+        """
         if self.column is None or self.options.classes:
             return project
-        counts = Counter(name for h in histories if h.label is not None for name in h.label.tolist() if name)
-        if len(counts) < 2:
-            what = f"only `{next(iter(counts))}`" if counts else "nothing"
+        counts, every = _counted(histories), _counted([*histories, *heldout])
+        if len(every) < 2:
+            what = f"only `{next(iter(every))}`" if every else "nothing"
             raise DataError(f"column `{self.column}` (data.label) holds {what}; two classes or more can be told apart")
-        normal = min(counts, key=lambda name: (-counts[name], name))
-        classes = [normal, *sorted(name for name in counts if name != normal)]
+        normal = min(counts or every, key=lambda name: (-counts[name], name))
+        classes = [normal, *sorted(name for name in every if name != normal)]
         task = replace(project.task, options={**project.task.options, "classes": classes})
         return replace(project, task=task)
+
+    def healthy(self, history: History) -> Flags:
+        """Those known to be in the normal class, where the state of any is known."""
+        labels = self.labels(history)
+        known = labels.weight[:, 0] > 0
+        return known & (labels.value[:, 0] == 0) if known.any() else super().healthy(history)
 
     def labels(self, history: History) -> Labels:
         """The place of each reading's class, weight 0 where it is not known. Raises DataError for a class that is none
@@ -237,14 +252,25 @@ class Classify(Task):
         return weight * (behind == 1)
 
 
+def _counted(histories: Sequence[History]) -> Counter[str]:
+    """How many readings are known to be in each state."""
+    return Counter(name for h in histories if h.label is not None for name in h.label.tolist() if name)
+
+
 def _nats(raw: Tensor, label: Tensor) -> Tensor:
     """Log loss [B, T] of logits [B, T, K]."""
     return F.cross_entropy(raw.mT, label, reduction="none")
 
 
+def _known(predicted: Costs, truth: Costs) -> tuple[Costs, Costs]:
+    """Probabilities and truth [n, K] of the readings whose class is known."""
+    rows = ~np.isnan(truth[:, 0])
+    return predicted[rows, 1:], truth[rows, 1:]
+
+
 def _each(of: Callable[[Costs, Costs], Costs]) -> Callable[[History, Costs, Costs], Costs]:
     """A `take` from a cost of probabilities and truth [N, K] -> [N]."""
-    return lambda history, predicted, truth: of(predicted[:, 1:], truth[:, 1:])[:, None]
+    return lambda history, predicted, truth: of(*_known(predicted, truth))[:, None]
 
 
 def _surprise(predicted: Costs, truth: Costs) -> Costs:
@@ -259,13 +285,13 @@ def _wrong(predicted: Costs, truth: Costs) -> Costs:
 def _counts(history: History, predicted: Costs, truth: Costs) -> Costs:
     """[1, 3 K]: of each class, how often it was said rightly, said, and right."""
     classes = truth.shape[1] - 1
-    said, right = (np.eye(classes)[rows[:, 1:].argmax(1)] for rows in (predicted, truth))
+    said, right = (np.eye(classes)[rows.argmax(1)] for rows in _known(predicted, truth))
     return np.stack([(said * right).sum(0), said.sum(0), right.sum(0)], -1).reshape(1, -1)
 
 
 def _recall(place: int) -> Callable[[History, Costs, Costs], Costs]:
     def take(history: History, predicted: Costs, truth: Costs) -> Costs:
-        right = truth[:, 1:].argmax(1) == place
-        return np.array([[float((predicted[right, 1:].argmax(1) == place).sum()), float(right.sum())]])
+        said, right = (rows.argmax(1) == place for rows in _known(predicted, truth))
+        return np.array([[float((said & right).sum()), float(right.sum())]])
 
     return take

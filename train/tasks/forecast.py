@@ -100,8 +100,10 @@ class Forecast(Task):
     lasting = False
     options: ForecastOptions
 
-    def __init__(self, options: ForecastOptions, project: Project) -> None:
+    def __init__(self, options: ForecastOptions, project: Project, scaler: Scaler | None = None) -> None:
+        """Changes and errors are in deviations of `scaler`; without one they are in the sensors' units."""
         super().__init__(options, project)
+        self.project = project
         self.horizons = _horizons(options.horizons)
         self.predicted = _places(options.channels, project)
         names = [project.channels[i] for i in self.predicted]
@@ -110,7 +112,7 @@ class Forecast(Task):
             (output_of(name, ahead), unit) for ahead in self.horizons for name, unit in zip(names, units, strict=True)
         )
         self.warm_up = project.timing.warm_up_readings
-        self.scaler = Scaler(len(project.channels))
+        self.scaler = Scaler(len(project.channels)) if scaler is None else scaler
         some = sorted({round(i) for i in np.linspace(0, len(self.horizons) - 1, SHOWN)})
         measures = [
             Measure("mse", "MSE in z-scores", "", self._squares(), mean, "record", whole=1.0),
@@ -142,9 +144,9 @@ class Forecast(Task):
         """Squared deviations: the headline."""
         return ""
 
-    def meet(self, scaler: Scaler) -> None:
+    def scaled_by(self, scaler: Scaler) -> Forecast:
         """Changes and errors are in its deviations."""
-        self.scaler = scaler
+        return Forecast(self.options, self.project, scaler)
 
     def labels(self, history: History) -> Labels:
         """The readings to come, in the sensors' units; weight 0 behind the end and where a value was missing."""
@@ -183,8 +185,8 @@ class Forecast(Task):
         return np.where(labels.weight > 0, labels.value, np.nan).astype(np.float32) if labels.weight.any() else None
 
     def judged(self, history: History) -> list[int]:
-        """Every reading whose first label is known."""
-        return [int(i) for i in np.flatnonzero(self.labels(history).weight[:, 0])]
+        """Every reading any label of which is known."""
+        return [int(i) for i in np.flatnonzero(self.labels(history).weight.any(1))]
 
     def said(self, histories: Sequence[History]) -> str:
         """How many readings there are, and how far ahead they look."""
