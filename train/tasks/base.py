@@ -35,7 +35,10 @@ Predict = Callable[[Sequence[History]], list[Array]]
 Baseline = Callable[[Project, "Task", "Split"], Predict]
 """How an honest baseline is fitted; the split's test group is not for it."""
 
-UNKNOWN = "the truth of no held-out history is known; hold back machines that ran to failure, or say what was left"
+UNKNOWN = (
+    "the truth of no held-out history is known; hold back machines that ran to failure or have labels, or records "
+    "longer than the furthest horizon, or say what was left"
+)
 """What a DataError says where there is nothing to judge by."""
 
 
