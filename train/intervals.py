@@ -159,10 +159,10 @@ def tables(task: Task, answers: Answers) -> tuple[Interval, ...]:
 
 
 def shortfall(task: Task, parts: Split, answers: Answers) -> list[str]:
-    """What to say about outputs for which machines are too few, one sentence each: too few to fit models at all, or
-    too few that could be asked, such as records that end before the furthest horizon.
+    """What to say about outputs for which machines are too few, one sentence for all that lack the same: too few to
+    fit models at all, or too few that could be asked, such as records that end before the furthest horizon.
     """
-    fleet, said = _telling(task, parts), []
+    fleet, short = _telling(task, parts), dict[str, list[str]]()
     for reach in task.reaches:
         needed, could = _needed(reach), fleet
         if fleet >= needed:
@@ -171,11 +171,16 @@ def shortfall(task: Task, parts: Split, answers: Answers) -> list[str]:
         if could >= needed:
             continue
         became = "is not given" if reach.low is None or reach.high is None else "is the whole range"
-        said.append(
-            f"the {100 * reach.share:g} % interval of {reach.output} {became}: it needs {needed} machines "
+        lacks = (
+            f"{became}: it needs {needed} machines "
             f"whose truth is known, and could ask {could}; add machines, or lower task.interval"
         )
-    return said
+        short.setdefault(f"the {100 * reach.share:g} % interval of {{}} {lacks}", []).append(reach.output)
+    return [said.replace("{}", _several(names)) for said, names in short.items()]
+
+
+def _several(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} other outputs"
 
 
 def held(interval: Interval, asked: Asked) -> tuple[Flags, Floats]:
