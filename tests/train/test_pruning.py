@@ -77,7 +77,7 @@ def test_cross_validation_judges_the_pruned_model(
     figures = []
     for amount in (0, 0.5):
         asked = ["train", whole / "pump.toml", "--cv", 2, "--json", *SHORT, "--set", f"prune.amount={amount}"]
-        assert edge(monkeypatch, *asked, "--set", "train.epochs=2") == 0
+        assert edge(monkeypatch, *asked, "--set", "train.epochs=6") == 0
         report = json.loads(capsys.readouterr().out)
         figures.append(report["questions"]["seen from mid-life on"]["models"][report["model"]]["value"])
     assert figures[0] != figures[1]
