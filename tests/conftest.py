@@ -8,8 +8,10 @@ from hypothesis import HealthCheck, settings
 # At these sizes more threads only spin: ten thousand steps take minutes instead of seconds beside any other process.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# A shell that starts the tests in the background has them ignore SIGINT, and every process they start inherits that.
+# A shell that starts the tests in the background has them ignore SIGINT, `nohup` SIGHUP, and every process they start
+# inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Machines that run tests are busy: how long an example takes says nothing about the code. The same examples each time,
 # so that a failure on one machine is a failure on all.
