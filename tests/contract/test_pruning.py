@@ -151,12 +151,13 @@ def test_silent_units_do_not_matter_and_others_do(shape: Project) -> None:
     width = width_of(shape)
     kept = some(whole.family, width, width // 2)
     silent = mask(whole.family, kept)
-    more = {"dt": torch.rand(30, 1), "mask": torch.ones(30, CHANNELS)}
-    life = torch.randn(30, CHANNELS), torch.rand(30, 1) * 60, torch.ones(30, 1), torch.zeros(30).bool()
+    steps = 120
+    more = {"dt": torch.rand(steps, 1), "mask": torch.ones(steps, CHANNELS)}
+    life = 3 * torch.randn(steps, CHANNELS), torch.rand(steps, 1) * 60, torch.ones(steps, 1), torch.zeros(steps).bool()
     lesson = Lesson(*life, more=more)
     matters = importance(silent, whole.task, [lesson] * 3, np.random.default_rng(0), 512)
     for felt, loud_ones in zip(matters, kept, strict=True):
-        assert felt.shape == (width,) and felt.count_nonzero() == felt[loud_ones].count_nonzero() > width // 8
+        assert felt.shape == (width,) and felt.count_nonzero() == felt[loud_ones].count_nonzero() > width // 4
         assert keep([felt], 1)[0].item() == felt.argmax()
 
 
