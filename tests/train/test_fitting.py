@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -180,7 +181,7 @@ def test_padding_has_no_weight_and_every_life_comes_once_an_epoch() -> None:
 def test_a_life_longer_than_a_lesson_is_entered_again_and_again() -> None:
     taught = lessons(fleet(1, length=600), build_task(project()), Scaler(2))
     batches = list(epoch(taught, np.random.default_rng(0), 1, 1.0, 100))
-    assert len(batches) == round(len(taught[0].x) / 100) and all(b.x.shape[1] <= 100 for b in batches)
+    assert len(batches) == math.ceil(len(taught[0].x) / 100) and all(b.x.shape[1] <= 100 for b in batches)
     assert sum(b.x.shape[1] == 100 for b in batches) >= len(batches) - 1
 
 
@@ -190,6 +191,15 @@ def test_the_last_reading_of_a_long_record_is_taught_too() -> None:
     rng = np.random.default_rng(0)
     seen = {t for _ in range(40) for b in epoch([taught], rng, 1, 0.0, 10) for t in b.x.flatten().tolist()}
     assert seen == set(range(20))
+
+
+@pytest.mark.parametrize("length", [130, 1000])
+def test_the_end_of_a_long_life_is_taught_as_often_as_its_middle(length: int) -> None:
+    at = torch.arange(float(length))[:, None]
+    taught = Lesson(at, at, torch.ones_like(at), torch.zeros(length, dtype=torch.bool))
+    rng = np.random.default_rng(0)
+    seen = np.bincount(torch.cat([b.x.flatten() for _ in range(400) for b in epoch([taught], rng, 1, 0.0, 100)]).int())
+    assert seen[-1] >= 0.8 * np.median(seen[100:])
 
 
 def test_what_is_entered_again_is_led_up_to_by_readings_that_teach_nothing() -> None:

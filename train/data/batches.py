@@ -72,16 +72,18 @@ def epoch(
     """Every lesson once, in random order; a share `mid_life` of them begins at a random reading.
 
     A model that always saw the first reading learns to count from it and fails on a machine it meets in mid-life.
-    Lessons longer than `longest` readings are entered again at random places, as often as they hold that many. No
-    machine begins there: the `lead` readings before the place run through the model and teach nothing, so that a model
-    that looks so far back learns from full windows.
+    Lessons longer than `longest` readings are entered again at random places until all of their length is made up for,
+    the last reading, which is next to the failure, as likely as any other. No machine begins there: the `lead` readings
+    before the place run through the model and teach nothing, so that a model that looks so far back learns from full
+    windows.
     """
     spans: list[tuple[int, int, int, int]] = []
     for i, lesson in enumerate(taught):
         length = len(lesson.x)
         late = rng.random() < mid_life
         begins = int(rng.integers(0, max(1, length - 1))) if late else 0
-        again = rng.integers(0, max(1, length - longest + 1), max(0, round(length / longest) - 1)).tolist()
+        over = rng.integers(1 - longest, length, -(-length // longest) - 1)  # beyond either end as far as within
+        again = np.clip(over, 0, max(0, length - longest)).tolist()
         spans.append((i, begins, begins, min(begins + longest, length)))
         spans += [(i, max(0, start - lead), start, min(start + longest, length)) for start in again]
     order = rng.permutation(len(spans))
