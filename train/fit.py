@@ -160,6 +160,7 @@ class School:
         self.spec = project.train
         self.task = task
         self.course = course
+        task.check_taught(training)
         self.lessons = lessons(training, task, scaler)
         if not any(lesson.weight.any() for lesson in self.lessons):
             raise DataError("no training history says anything about its label; add histories that ran to failure")

@@ -160,6 +160,8 @@ def test_without_any_failure_it_says_so_and_names_the_task_to_take() -> None:
         fit(project(), fleet(4, censored=True), fleet(2, 1, censored=True))
 
 
-def test_a_horizon_beyond_every_life_is_refused_because_its_answer_is_always_yes() -> None:
+def test_a_horizon_beyond_every_life_is_refused_before_anything_is_fitted() -> None:
+    epochs = []
     with pytest.raises(DataError, match=r"`task\.horizon` = 500 cycles reaches over every training history"):
-        fit(project(horizon=500, unit="cycles"), fleet(4), fleet(2, seed=1))
+        fit(project(horizon=500, unit="cycles"), fleet(4), fleet(2, seed=1), told=lambda done, _: epochs.append(done))
+    assert not epochs

@@ -191,6 +191,10 @@ class Task(ABC):
         """What of these histories may be learnt from."""
         return list(histories)
 
+    def check_taught(self, training: Sequence[History]) -> None:
+        """Raises DataError where nothing of the task could be learnt from these histories; asked before any fitting."""
+        return
+
     def healthy(self, history: History) -> NDArray[np.bool_]:
         """[T]: which of its readings show a healthy machine, as far as anyone knows: what predictions are explained
         against. Those nobody marked, where somebody looked; else the first half, being farthest from a failure.

@@ -127,6 +127,19 @@ class Failure(Task):
             value, known = behind <= self.options.horizon, ~never
         return Labels(value.astype(np.float32)[:, None], known.astype(np.float32)[:, None], ~known)
 
+    def check_taught(self, training: Sequence[History]) -> None:
+        """Raises DataError where none of them is known to fail within the horizon, or each is at every reading."""
+        if not any(self.labels(h).value.any() for h in training):
+            raise DataError(
+                "no training history reaches a failure, so nothing tells what one looks like; add such histories, or "
+                'learn what is normal with task.kind = "anomaly"'
+            )
+        if not any((self.labels(h).weight * (1 - self.labels(h).value)).any() for h in training):
+            raise DataError(
+                f"`task.horizon` = {self.options.horizon:g} {self.options.unit} reaches over every training history, "
+                "so the answer would always be yes; lower it"
+            )
+
     def loss(self, raw: Tensor, batch: Batch) -> Tensor:
         """Mean log loss of the logit."""
         losses = F.binary_cross_entropy_with_logits(raw, batch.value, reduction="none")
@@ -146,22 +159,9 @@ class Failure(Task):
         return Calibrated()
 
     def settle(self, predictor: Predictor, training: Sequence[History], validation: Sequence[History]) -> None:
-        """Slope and offset of the logit, fitted to the validation machines where they know both answers.
-
-        Raises DataError where no training machine is known to fail within the horizon, or all are at every reading.
-        """
+        """Slope and offset of the logit, fitted to the validation machines where they know both answers."""
         from sklearn.linear_model import LogisticRegression
 
-        if not any(self.labels(h).value.any() for h in training):
-            raise DataError(
-                "no training history reaches a failure, so nothing tells what one looks like; add such histories, or "
-                'learn what is normal with task.kind = "anomaly"'
-            )
-        if not any((self.labels(h).weight * (1 - self.labels(h).value)).any() for h in training):
-            raise DataError(
-                f"`task.horizon` = {self.options.horizon:g} {self.options.unit} reaches over every training history, "
-                "so the answer would always be yes; lower it"
-            )
         raws, labels = [], []
         with torch.no_grad():
             for history in validation:
