@@ -3,6 +3,7 @@
 import os
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # At these sizes more threads only spin: ten thousand steps take minutes instead of seconds beside any other process.
@@ -17,3 +18,12 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # so that a failure on one machine is a failure on all.
 settings.register_profile("edge", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("edge")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share what is dear to make run in one process: those of a family's road, or else those of a file."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        family = item.callspec.params.get("road") if hasattr(item, "callspec") else None
+        family = "gru" if "one_road" in item.fixturenames else family
+        item.add_marker(pytest.mark.xdist_group(f"road of {family}" if family else str(item.path)))

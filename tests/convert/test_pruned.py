@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,11 +22,8 @@ def edge(*arguments: object) -> str:
     return found.stdout
 
 
-@pytest.mark.parametrize("name", PRUNABLE)
-def test_a_pruned_run_converts_verifies_scores_and_is_profiled(
-    name: str, roads: Callable[[str], Road], tmp_path: Path
-) -> None:
-    road = roads(name)
+@pytest.mark.parametrize("road", PRUNABLE, indirect=True)
+def test_a_pruned_run_converts_verifies_scores_and_is_profiled(road: Road, tmp_path: Path) -> None:
     small, bundle = tmp_path / "small", tmp_path / "small.edge"
     short = ["--set", "prune.last_epochs=1", "--steps", 1]
     edge("prune", road.run_folder, "--amount", 0.5, "-o", small, *short)
