@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from convert.calibrate import Array, ranges, tied
 from convert.numbers import MOVES, Node, Numbers, Wiring, check_states
 from convert.step import StepModule
 from convert.targets import TARGETS
 from convert.targets.base import Target
+from device.backends.ort_step import engine
 from edge.errors import CheckFailed, DataError
 from edge.spec import parse_project
 from tests.convert.test_road import PUMP
@@ -203,3 +206,18 @@ def test_tensors_of_one_state_share_a_range_and_a_declared_bound_replaces_it() -
     of = {"h": "h", "h_next": "h"}
     assert tied(found, of, {}) == {"h": (-0.5, 0.3), "h_next": (-0.5, 0.3), "x": (-9.0, 1.0)}
     assert tied(found, of, {"h": 1.0})["h_next"] == (-1.0, 1.0)
+
+
+def test_a_dynamic_onnx_file_is_computed_exactly_on_any_processor() -> None:
+    made = target.__wrapped__("onnx", hidden=32)  # its weights are spoilt
+    with torch.no_grad():
+        for parameter in made.step.parameters():
+            parameter.fill_(0.5)  # all weights at the end of their range: sums are as large as they can be
+    content = made.emit("dynamic-int8").content
+    rng = np.random.default_rng(0)
+    feed = {name: rng.uniform(0, 1, tuple(t.shape)).astype(np.float32)
+            for name, t in zip(made.step.inputs, made.step.example, strict=True)}  # fmt: skip
+    exact = ReferenceEvaluator(onnx.load_from_string(content)).run(None, feed)
+    found = engine().InferenceSession(content, providers=["CPUExecutionProvider"]).run(None, feed)
+    for want, got in zip(exact, found, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)

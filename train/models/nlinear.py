@@ -15,9 +15,9 @@ from train.models.base import Family, FamilyOptions, need
 @dataclass(frozen=True)
 class NLinearOptions(FamilyOptions):
     """`window` readings, the present one included; `features`: numbers made of each channel's window, which a head over
-    all channels reads, beside the present reading. With 0 there is no head: each channel's window makes its own share
-    of the outputs, as in the paper, for tasks that have the same outputs for each channel, channel by channel within
-    (`forecast`).
+    all channels reads, beside the present reading; more than there are past readings would say nothing new. With 0
+    there is no head: each channel's window makes its own share of the outputs, as in the paper, for tasks that have the
+    same outputs for each channel, channel by channel within (`forecast`).
     """
 
     window: int = 48
@@ -41,7 +41,7 @@ class NLinear(Family):
     def __init__(self, inputs: int, outputs: int, options: NLinearOptions) -> None:
         super().__init__(inputs, outputs, options)
         need(options.window >= 2, "model.window", "at least 2")
-        need(0 <= options.features <= 4096, "model.features", "from 0 to 4096")
+        need(0 <= options.features < options.window, "model.features", "from 0 to below model.window")
         own, over = divmod(outputs, inputs)
         if not options.features and over:
             raise ProjectError(
