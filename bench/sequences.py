@@ -70,22 +70,22 @@ PAPER = [
     Row("adding", "tcn", 200, bar=1e-3),
     Row("copy", "tcn", 500, bar=1e-3),
     Row("jsb", "rnn"),
-    Row("adding", "lstm", 200),
+    Row("adding", "lstm", 200, ("--epochs", "3")),
     Row("adding", "rnn", 200, ("--epochs", "3")),
-    Row("copy", "gru", 500, ("--epochs", "10")),
-    Row("copy", "lstm", 500, ("--epochs", "10")),
-    Row("copy", "rnn", 500, ("--epochs", "10")),
+    Row("copy", "gru", 500, ("--epochs", "5")),
+    Row("copy", "lstm", 500, ("--epochs", "5")),
+    Row("copy", "rnn", 500, ("--epochs", "5")),
 ]
 """The families of the paper, in the order in which they are wanted most."""
 
-OTHERS = ("--epochs", "3")
-"""What every other family is told."""
+SHORT, OTHERS = 50, ("--epochs", "3")
+"""How long the adding problem is for every other family, and what else it is told."""
 
 
 def rows() -> list[Row]:
     """The paper's families, and every other one on the adding problem."""
     others = sorted(set(FAMILIES) - {row.family for row in PAPER})
-    return [*PAPER, *(Row("adding", name, 200, OTHERS) for name in others)]
+    return [*PAPER, *(Row("adding", name, SHORT, OTHERS) for name in others)]
 
 
 @click.command()
@@ -155,6 +155,7 @@ def cells(row: Row, report: dict[str, Any]) -> list[str]:
 
 def felt(lag: int, *both: list[float]) -> str:
     """The gradient at a lag as a share of the largest, and how far a hundredth of it reaches."""
+    lag = min(lag, len(both[0]) - 1)
     shares = " → ".join(f"{norms[lag] / (max(norms) or 1):.0e}" for norms in both)
     return f"{shares} at {lag}; 1 % to {' → '.join(str(reach(norms)) for norms in both)}"
 
@@ -167,9 +168,9 @@ def draw(drawing: Drawing, found: dict[str, dict[str, list[float]]]) -> None:
         for (family, by), colour in zip(found.items(), colours, strict=True):
             share = np.array(by[when]) / (max(by[when]) or 1.0)
             share[share < LEAST] = np.nan
-            axes.plot(np.arange(len(share)), share, color=colour, linewidth=1.5, label=family)
+            axes.plot(np.linspace(0, 1, len(share)), share, color=colour, linewidth=1.5, label=family)
         axes.set_yscale("log")
-        axes.set_xlabel("lag k in readings")
+        axes.set_xlabel("lag k as a share of T")
         axes.grid(color=GRID, linewidth=0.7)
         titled(axes, title)
     panels[0].set_ylabel("norm of $\\partial y_T/\\partial x_{T-k}$, share of the largest")

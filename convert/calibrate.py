@@ -46,6 +46,20 @@ def tied(found: Mapping[str, Range], state_of: Mapping[str, str], bounds: Mappin
     return {tensor: whole.get(state_of.get(tensor, ""), span) for tensor, span in found.items()}
 
 
+LONGEST = 1000.0
+"""How many times as long as usual a gap may be that calibration shows."""
+
+
+def gapped(life: Array, column: int) -> Array:
+    """The rows `life` [T, W] with gaps in `column`, from the usual time to LONGEST times as much: what machines
+    did may hold none, and a link that is down for a day makes one that no headroom covers.
+    """
+    usual = float(np.median(life[1:, column])) if len(life) > 1 else 1.0
+    found = life.copy()
+    found[:, column] = np.geomspace(usual, LONGEST * usual, len(life)) if usual > 0 else life[:, column]
+    return found
+
+
 HEADROOM = 8
 """How far beyond what calibration saw operands may go: a machine that breaks shows what none did before, and 16 bits
 leave 13 for what is usual.
@@ -53,5 +67,10 @@ leave 13 for what is usual.
 
 
 def widened(found: Mapping[str, Range], bounded: Collection[str]) -> dict[str, Range]:
-    """`found` with headroom about zero, but for the tensors that are `bounded` by what they are."""
-    return {t: span if t in bounded else (HEADROOM * span[0], HEADROOM * span[1]) for t, span in found.items()}
+    """`found` with headroom about zero, but for the tensors that are `bounded` by what they are; -1 … 1 for one that
+    was never anything but zero.
+    """
+    return {
+        t: span if t in bounded else (HEADROOM * span[0], HEADROOM * span[1]) if any(span) else (-1.0, 1.0)
+        for t, span in found.items()
+    }

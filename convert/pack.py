@@ -34,10 +34,14 @@ NARROWEST = 1e-3
 def convert(run: Run, path: Path, targets: Sequence[str] = (), recipes: Sequence[str] = ()) -> Bundle:
     """Export `run` to every target and recipe (or those named), certify each file, and write the bundle to `path`.
 
-    Raises CheckFailed, with the certificate, where a file is outside its tolerance: nothing is written then. A file
-    that a target declines to make appears in the certificate with the reason. Raises ProjectError for an unknown name.
+    Raises CheckFailed, with the certificate, where a file is outside its tolerance, and where there is none at all:
+    nothing is written then. A file that a target declines to make appears in the certificate with the reason. Raises
+    ProjectError for an unknown name.
     """
     manifest, members = prove(run, path, targets, recipes)
+    if not manifest.executables:
+        reasons = "; ".join(f"{row.target}/{row.recipe}: {row.declined}" for row in manifest.certificate.rows)
+        raise CheckFailed(f"`{path}` was not written, no file could be made: {reasons}; ask for others, too")
     if failures(manifest.certificate):
         found = manifest.certificate
         raise CheckFailed(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+
+import numpy as np
 
 from convert.explain.explanation import Explanation
+from convert.explain.shares import window
 from edge.table import measured_in
 from edge.table import render as table
 
@@ -32,13 +36,24 @@ def render(found: Explanation) -> str:
         rows.append([f"the {found.before} readings before", f"{found.earlier:+.3g}", None, None, None, ""])
     rows.append(["unexplained", f"{found.unexplained:+.3g}", None, None, None, ""])
     rows.append(["all", f"{moved:+.3g}", None, None, None, ""])
-    notes = list(found.notes)
+    notes = [*found.notes, *_attended(found)]
     if found.held:
         notes.append(
             f"{' and '.join(found.held)}: a condition, no fault; healthy machines at the same one are compared"
         )
     notes.append("integrated gradients over the readings; signs say which way, a sum over time may hide ups and downs")
     return "\n".join([head, "", table(header, rows), "", *(f"note: {line}" for line in notes)])
+
+
+def _attended(found: Explanation) -> Iterator[str]:
+    """Where each head's weight lies behind the explained reading; a line a head."""
+    for name, heads in found.attention.items():
+        for place, row in enumerate(heads):
+            weights = np.asarray(row)
+            begin, end = window(weights)
+            first, last = (max(found.reading - len(row) + at, 1) for at in (begin + 1, end))
+            head = name if len(heads) == 1 else f"{name}, head {place + 1}"
+            yield f"{head}: {weights[begin:end].sum():.0%} of the weight is on readings {first} to {last}"
 
 
 def apart(mean: float, healthy: float) -> tuple[str, str]:

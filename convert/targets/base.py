@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from convert.calibrate import Array, Observe, Range, ranges, tied, widened
+from convert.calibrate import Array, Observe, Range, gapped, ranges, tied, widened
 from convert.numbers import Wiring, check_states
 from convert.step import StepModule
 from edge.errors import DataError
@@ -58,7 +58,10 @@ class Target(ABC):
                 "the run holds no life to calibrate on; train again, or leave static-int8 out with --recipe"
             )
         initial = [tensor.numpy() for tensor in self.step.initial]
-        lives = ((self.step.parts(row[None]) for row in life) for life in self.lives)
+        shown = list(self.lives)
+        if "dt" in self.step.given:
+            shown.append(gapped(max(shown, key=len), self.step.example[0].shape[1]))
+        lives = ((self.step.parts(row[None]) for row in life) for life in shown)
         bounds = self.step.predictor.state_bounds
         found = tied(ranges(observe, initial, lives), self.state_of, bounds)
         return widened(found, {tensor for tensor, state in self.state_of.items() if state in bounds})

@@ -199,12 +199,24 @@ def _dynamic(content: bytes) -> bytes:
         source, result = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
         source.write_bytes(_turned(content))
         quantizer = _quantizer()
-        # Operands are unsigned. With signed weights beside them ONNX Runtime adds up pairs of products in 16 bits, which
-        # overflow, on an x86 processor that has no VNNI; unsigned ones it widens first, on every processor.
-        quantizer.quantize_dynamic(str(source), str(result), per_channel=True, weight_type=quantizer.QuantType.QUInt8)
+        quantizer.quantize_dynamic(str(source), str(result), per_channel=True, weight_type=quantizer.QuantType.QInt8)
         model = onnx.load(str(result))
+        _unsigned(model)
         _strip(model)
         return bytes(model.SerializeToString(deterministic=True))
+
+
+def _unsigned(model: Any) -> None:
+    """The same weights as unsigned bytes: 128 more, and so is their zero point.
+
+    Operands are unsigned. Beside signed weights ONNX Runtime adds up pairs of products in 16 bits, and overflows, on an
+    x86 processor without VNNI; unsigned ones it widens first, on every processor.
+    """
+    signed = {name for n in model.graph.node if n.op_type == "MatMulInteger" for name in (n.input[1], n.input[3])}
+    for one in model.graph.initializer:
+        if one.name in signed and one.data_type == onnx.TensorProto.INT8:
+            more = numpy_helper.to_array(one).astype(np.int16) + 128
+            one.CopyFrom(numpy_helper.from_array(more.astype(np.uint8), one.name))
 
 
 def _turned(content: bytes) -> bytes:

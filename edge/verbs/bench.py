@@ -55,9 +55,10 @@ def sequence(
 
     Tasks: adding (two marked numbers of T), copy (ten digits, T readings later), jsb (the next chord of a chorale),
     mnist (a digit, pixel by pixel), char (the next character of any text). Every family gets as many weights as the
-    paper's; sizes, optimiser and learning rate are the paper's where it names them. The weights that validated best are
-    judged once on the test set. Beside it stands the norm of the gradient by lag, before and after: how far back an
-    output feels its inputs. With -o an interrupted run goes on where it was when the same command is given again.
+    paper's; sizes, optimiser and top learning rate are the paper's where it names them; from the middle of the epochs
+    on the rate falls along a half cosine. The weights that validated best are judged once on the test set. Beside it
+    stands the norm of the gradient by lag, before and after: how far back an output feels its inputs. With -o an
+    interrupted run goes on where it was when the same command is given again.
     """
     import json
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,13 @@ def test_a_model_that_takes_a_mean_for_a_fault_is_found_out(asked: Asked) -> Non
 def test_attention_is_shown_where_the_model_has_some(asked: Asked) -> None:
     (weights,) = asked.json()["attention"]["attention"]
     assert len(weights) == leaky.KEPT and sum(weights) == pytest.approx(1.0)
+    assert asked.status() == 0
+    last = len(asked.x)
+    told = re.search(r"attention: (\d+)% of the weight is on readings (\d+) to (\d+)", asked.capsys.readouterr().out)
+    assert told is not None
+    share, begin, end = (int(group) for group in told.groups())
+    of = weights[begin - 1 - last :][: end - begin + 1]
+    assert last - leaky.KEPT < begin <= end <= last and 80 <= share == round(100 * sum(of))
 
 
 def test_a_bundle_without_a_float_onnx_file_says_what_to_do(asked: Asked) -> None:

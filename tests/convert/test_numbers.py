@@ -27,6 +27,7 @@ from tests.support import tiny
 from tests.support.roads import Road
 from train.build import build_predictor
 from train.data.scale import Scaler
+from train.models import FAMILIES
 
 STATIC = "static-int8"
 
@@ -80,19 +81,40 @@ def test_the_state_of_every_family_crosses_and_is_carried_in_float(road: Road) -
         assert {node.kind for node in wiring.nodes} & MOVES >= {"quantize", "dequantize"}
 
 
+def answers(of: Target, recipe: str, rows: Array) -> Array:
+    """What a file says [T, O] to rows [T, W], step by step."""
+    made = of.emit(recipe)
+    run = tiny.runner(tiny.Exported(of.suffix, recipe, made.content, made.inputs, made.outputs))
+    state, out = [t.numpy() for t in of.step.initial], []
+    for row in rows:
+        y, *state = run(dict(zip(made.inputs, (*of.step.parts(row[None]), *state), strict=True)))
+        out.append(np.array(y)[0])
+    return np.stack(out)
+
+
 def test_a_static_file_is_right_beyond_what_calibration_saw(gru: Target) -> None:
     x = 5 * life(len(gru.step.predictor.project.channels))
-    answers = []
-    for recipe in ("float32", STATIC):
-        made = gru.emit(recipe)
-        file = tiny.Exported(gru.suffix, recipe, made.content, made.inputs, made.outputs)
-        run = tiny.runner(file)
-        state, out = [t.numpy() for t in gru.step.example[1:]], []
-        for row in x:
-            y, *state = run(dict(zip(made.inputs, (row[None], *state), strict=True)))
-            out.append(np.array(y)[0])
-        answers.append(np.stack(out))
-    assert np.abs(answers[0] - answers[1]).max() < 0.02 * np.ptp(answers[0])
+    whole, small = (answers(gru, recipe, x) for recipe in ("float32", STATIC))
+    assert np.abs(whole - small).max() < 0.02 * np.ptp(whole)
+
+
+@pytest.mark.parametrize("name", list(TARGETS))
+@pytest.mark.parametrize("family", [name for name in FAMILIES if "dt" in FAMILIES[name].takes])
+def test_a_static_file_is_right_behind_a_gap_that_no_calibration_saw(name: str, family: str) -> None:
+    torch.manual_seed(0)
+    made = target.__wrapped__(name, family, hidden=16)
+    with torch.no_grad():
+        for parameter in made.step.predictor.family.parameters():
+            parameter.mul_(1.5)
+        made.step.predictor.family.head.bias.fill_(0.5)  # in the middle of what can be predicted
+    x = life(len(made.step.predictor.project.channels))
+    dt = np.ones((len(x), 1), np.float32)
+    dt[0] = 0
+    made = TARGETS[name](made.step, [np.concatenate([x, dt, np.ones_like(x)], 1)])
+    dt[len(x) // 2] = 60
+    rows = np.concatenate([x, dt, np.ones_like(x)], 1)
+    whole, small = (answers(made, recipe, rows) for recipe in ("float32", STATIC))
+    assert np.abs(whole - small).max() < 0.02 * np.ptp(whole)
 
 
 def test_calibration_needs_lives(gru: Target) -> None:

@@ -45,6 +45,9 @@ def test_families_and_baselines_stand_in_one_table_that_the_folder_keeps(
     assert out["ranking.png"].startswith(b"\x89PNG")
     report = json.loads(said)
     assert render_ranking(report) + "\n" == out["ranking.txt"].decode()
+    assert "over seeds" not in render_ranking(report)
+    again = [{**row, "by_seed": {q: [1.5, 2.5] for q in row["by_seed"]}} for row in report["rows"]]
+    assert "1.5 … 2.5" in render_ranking({**report, "seeds": 2, "rows": again})
     assert {r["name"] for r in report["rows"]} == {
         "gru",
         "gru_d",

@@ -25,6 +25,7 @@ from tests.support.roads import Road
 from train.build import build_predictor
 from train.data.scale import Scaler
 from train.infer import predict
+from train.models import FAMILIES
 
 PUMP = {
     "project": {"name": "pump"},
@@ -145,6 +146,15 @@ def test_a_file_outside_its_tolerance_stops_the_conversion(
         CheckFailed, match=r"(?s)dynamic-int8.*FAILED: differs by.*out with --recipe float32 --recipe static"
     ):
         convert(one_road.run, tmp_path / "never.edge", targets=["onnx"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_every_file_is_declined_nothing_is_written(
+    one_road: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FAMILIES["gru"], "declines", {"onnx/float32": "for a reason"})
+    with pytest.raises(CheckFailed, match="no file could be made: onnx/float32: for a reason; ask for others"):
+        convert(one_road.run, tmp_path / "never.edge", targets=["onnx"], recipes=["float32"])
     assert not list(tmp_path.iterdir())
 
 

@@ -16,29 +16,24 @@ from train.baselines.arima import arima
 from train.baselines.health_states import Chain, health_states
 from train.baselines.mean_life import mean_life
 from train.baselines.persistence import persistence
+from train.baselines.window_ridge import window_ridge
 from train.build import build_task
 from train.data.history import History
 from train.data.split import Split
 from train.tasks.base import Array, Baseline, Predict, Task
-from train.tasks.rul import RemainingUsefulLife, RulOptions
 
 TABLE = {"project": {"name": "t"}, "data": {"path": "x"}, "signals": {"a": {}, "b": {}}}
-HORIZONS = (1, 4)
 
 
 def project(kind: str = "rul", **options: float) -> Project:
     return parse_project({**TABLE, "task": {"kind": kind, **options}})
 
 
-class Forecasting(RemainingUsefulLife):
-    """A task that forecasts both channels, as far as a baseline cares."""
-
-    horizons = HORIZONS
-    predicted = (1, 0)
-
-
 def forecasting() -> Task:
-    return Forecasting(RulOptions(cap=50), project(cap=50))
+    """Both channels, the second one first."""
+    return build_task(
+        parse_project({**TABLE, "task": {"kind": "forecast", "horizons": [1, 4], "channels": ["b", "a"]}})
+    )
 
 
 def record(x: Array, name: str = "m", mask: Array | None = None) -> History:
@@ -104,6 +99,32 @@ def test_arima_beats_persistence_where_a_channel_returns_to_its_mean(wanderers: 
     assert by_arima < 0.9 * by_persistence, "theory says 0.83"
 
 
+def test_the_ridge_on_a_window_forecasts_what_returns_to_its_mean_and_what_swings(wanderers: Split) -> None:
+    history = wanderers.test[0]
+    found = window_ridge(project(), forecasting(), wanderers)([history])[0]
+    a, b = history.x[:, 0].astype(float), history.x[:, 1].astype(float)
+    right = 50 + 0.9**4 * (a - 50)
+    assert np.abs(found[100:, 3] - right[100:]).mean() < 0.5 * np.abs(a - right)[100:].mean()
+    assert np.abs(found[100:, 2] - b[100:]).mean() < 0.5 * np.abs(np.diff(b)).mean(), "a walk stays"
+
+
+def test_the_ridge_learns_from_what_is_known_where_values_are_missing(wanderers: Split) -> None:
+    rng = np.random.default_rng(0)
+
+    def thinned(history: History) -> History:
+        gone = rng.random(history.x.shape) < 0.4
+        gone[0] = False
+        held = np.maximum.accumulate(np.where(gone, 0, np.arange(len(gone))[:, None]), axis=0)
+        return replace(history, x=np.take_along_axis(history.x, held, 0), mask=~gone)
+
+    few = Split([thinned(wanderers.train[1])], [thinned(h) for h in wanderers.validation], [])
+    history = thinned(wanderers.test[0])
+    models = (window_ridge(project(), forecasting(), few), persistence(project(), forecasting(), few))
+    truth, known = history.x[4:, 0], history.mask[4:, 0]
+    ours, stays = (np.square(model([history])[0][:-4, 3] - truth)[known].mean() for model in models)
+    assert np.isfinite(ours) and ours < stays
+
+
 def test_arima_takes_what_is_missing_for_missing(wanderers: Split, forecasts: Predict) -> None:
     history = wanderers.test[0]
     mask = np.ones_like(history.x)
@@ -150,9 +171,10 @@ def test_what_reads_lives_sees_no_future(fitted_by: Baseline) -> None:
     assert fitted_by is mean_life or not np.array_equal(was[30:], other[30:])
 
 
-@pytest.mark.parametrize("name", ["persistence", "ARIMA"])
+@pytest.mark.parametrize("name", ["persistence", "ridge", "ARIMA"])
 def test_what_forecasts_sees_no_future(name: str, wanderers: Split, forecasts: Predict) -> None:
-    predict = forecasts if name == "ARIMA" else persistence(project(), forecasting(), wanderers)
+    by = {"persistence": persistence, "ridge": window_ridge}.get(name)
+    predict = forecasts if by is None else by(project(), forecasting(), wanderers)
     history = wanderers.test[0]
     was, other = (predict([h])[0] for h in (history, changed_behind(history, 60)))
     np.testing.assert_allclose(was[:60], other[:60], rtol=1e-6)

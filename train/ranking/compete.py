@@ -38,12 +38,14 @@ class Plan:
 class Contestant:
     """What became of a family (`entrant`) or a baseline: its figures by question, or `why` there are none.
 
-    `cpu_seconds` is the mean of a fit. `first` is what the first seed left behind on the first fold.
+    `by_seed`: by question, the error of each seed alone. `cpu_seconds` is the mean of a fit. `first` is what the first
+    seed left behind on the first fold.
     """
 
     name: str
     entrant: Entrant | None
     figures: dict[str, Figure]
+    by_seed: dict[str, list[float]]
     cpu_seconds: float
     first: Outcome | None
     why: str = ""
@@ -78,13 +80,15 @@ def compete(project: Project, histories: Sequence[History], entered: Sequence[En
     made = []
     for name in dict.fromkeys([*of, *(fit.name for fit in fits)]):
         if name in lost:
-            made.append(Contestant(name, of.get(name), {}, 0.0, None, lost[name]))
+            made.append(Contestant(name, of.get(name), {}, {}, 0.0, None, lost[name]))
             continue
         mine = [fit for fit in fits if fit.name == name]
         seeds = list(dict.fromkeys(fit.seed for fit in mine))
         sittings = [[found[fit].answers for fit in mine if fit.seed == seed] for seed in seeds]
         seconds = sum(found[fit].cpu_seconds for fit in mine) / len(mine)
-        made.append(Contestant(name, of.get(name), figures(task, exam, sittings), seconds, found[mine[0]]))
+        alone = [figures(task, exam, [sitting]) for sitting in sittings]
+        by_seed = {question: [one[question].value for one in alone] for question in task.questions}
+        made.append(Contestant(name, of.get(name), figures(task, exam, sittings), by_seed, seconds, found[mine[0]]))
     return made
 
 

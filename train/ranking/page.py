@@ -7,7 +7,7 @@ from typing import Any
 
 from edge.table import measured_in
 from train.ranking.picture import as_svg
-from train.ranking.report import amiss, legend
+from train.ranking.report import amiss, legend, spread
 from train.report_html import document, figure_of
 
 
@@ -33,7 +33,16 @@ def page(report: dict[str, Any]) -> str:
 def _table(report: dict[str, Any]) -> str:
     questions = report["questions"]
     error = measured_in(report["headline"], report["unit"])
-    names = ["model", *(f"{error}, {q}" for q in questions), "parameters", "int8 bytes", "µs a step", "CPU s a fit"]
+    several = report["seeds"] > 1
+    names = [
+        "model",
+        *(f"{error}, {q}" for q in questions),
+        *["over seeds"] * several,
+        "parameters",
+        "int8 bytes",
+        "µs a step",
+        "CPU s a fit",
+    ]
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     body = []
     for row in report["rows"]:
@@ -43,6 +52,7 @@ def _table(report: dict[str, Any]) -> str:
         size = "-" if row["bytes"] is None else f"{row['bytes']:,} ({row['file'].partition('/')[0]})"
         weights = "-" if row["parameters"] is None else f"{row['parameters']:,}"
         cells = [*(figure_of(row["errors"][q]) for q in questions)]
+        cells += [spread(row["by_seed"][questions[0]])] * several
         cells += [escape(text) for text in (weights, size, us, f"{row['cpu_seconds_a_fit']:.1f}")]
         mark = ' class="model"' if row["pareto"] else ""
         name = ("* " if row["pareto"] else "") + row["name"]

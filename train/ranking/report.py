@@ -61,6 +61,7 @@ def report_of(
                 "options": dict(c.entrant.project.model.options) if c.entrant else {},
                 "parameters": _parameters(c),
                 "errors": {question: figure.plain() for question, figure in c.figures.items()},
+                "by_seed": c.by_seed,
                 "behind": {q: figure.less(best[q]) for q, figure in c.figures.items()},
                 "cpu_seconds_a_fit": None if c.why else round(c.cpu_seconds, 2),
                 "file": cost.file,
@@ -111,12 +112,24 @@ def render_ranking(report: dict[str, Any]) -> str:
     """The report as text: the table, how far each is behind the best, and what could not be done."""
     questions, unit = report["questions"], report["unit"]
     good = [row for row in report["rows"] if not row["why"]]
-    header = ["", "model", *questions, "parameters", "int8 bytes", "µs a step", "file", "CPU s a fit"]
+    first, several = questions[0], report["seeds"] > 1
+    header = [
+        "",
+        "model",
+        *questions,
+        *["over seeds"] * several,
+        "parameters",
+        "int8 bytes",
+        "µs a step",
+        "file",
+        "CPU s a fit",
+    ]
     cells = [
         [
             "*" if row["pareto"] else "",
             row["name"],
             *(cell(row["errors"][q]) for q in questions),
+            *[spread(row["by_seed"][first])] * several,
             row["parameters"],
             row["bytes"],
             None if row["median_us"] is None else f"{row['median_us']:.2f}",
@@ -148,11 +161,18 @@ def _gap(gap: float, low: float, high: float) -> str:
     return f"{gap:+.3g} [{low:+.3g}, {high:+.3g}]" if gap or low or high else "-"
 
 
+def spread(errors: list[float]) -> str:
+    """The smallest and the largest error of several seeds."""
+    return f"{min(errors):.3g} … {max(errors):.3g}" if len(errors) > 1 else "-"
+
+
 def legend(report: dict[str, Any]) -> list[str]:
     """What the columns mean; a line each."""
-    on = report["measured_on"]
+    on, first = report["measured_on"], report["questions"][0]
+    seeds = [f"over seeds: the error {first} of one seed alone, smallest and largest; intervals are over machines"]
     return [
-        f"* no other family is at least as good in error ({report['questions'][0]}), µs and bytes: Pareto-best",
+        *seeds * (report["seeds"] > 1),
+        f"* no other family is at least as good in error ({first}), µs and bytes: Pareto-best",
         f"bytes and µs: the dynamic-int8 file that steps fastest on {on['processor']}, all families in turns",
         "The best of many is partly luck: what was chosen here is judged anew by `edge train`, on machines held out.",
     ]

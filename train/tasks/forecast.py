@@ -19,6 +19,7 @@ from train.ahead_picture import by_horizon, paths
 from train.baselines import constant
 from train.baselines.arima import arima
 from train.baselines.persistence import persistence
+from train.baselines.window_ridge import window_ridge
 from train.data.history import History, inputs
 from train.data.scale import Scaler
 from train.picture import two_panels
@@ -90,7 +91,7 @@ class Forecast(Task):
 
     Options = ForecastOptions
     alarm_keys = ("raise_above", "clear_below", "raise_below", "clear_above")
-    baselines = {"persistence": persistence, "constant": constant}  # noqa: RUF012
+    baselines = {"ridge": window_ridge, "persistence": persistence, "constant": constant}  # noqa: RUF012
     yardsticks = {"ARIMA": arima}  # noqa: RUF012
     questions = {  # noqa: RUF012
         "whole records": Question(1, 1, False),
