@@ -35,8 +35,6 @@ LAG = {"adding": 199, "copy": 510, "jsb": 10}
 """Task -> the lag at which the gradient stands in the table: how long ago what is asked for may have been."""
 STOPPED = (130, -2, 143, -15)
 """How a run ends that somebody stopped: the rows behind it are not begun."""
-DRAWN = "adding"
-"""The task whose gradients are drawn."""
 LEAST = 1e-10
 """Share of the largest gradient below which nothing is drawn."""
 
@@ -78,14 +76,13 @@ PAPER = [
 ]
 """The families of the paper, in the order in which they are wanted most."""
 
-SHORT, OTHERS = 50, ("--epochs", "3")
-"""How long the adding problem is for every other family, and what else it is told."""
+SHORT, TOLD = 50, ("--epochs", "3")
+"""How long the adding problem is that every family is given, and what else they are told."""
 
 
 def rows() -> list[Row]:
-    """The paper's families, and every other one on the adding problem."""
-    others = sorted(set(FAMILIES) - {row.family for row in PAPER})
-    return [*PAPER, *(Row("adding", name, SHORT, OTHERS) for name in others)]
+    """The paper's families, and every one on a short adding problem."""
+    return [*PAPER, *(Row("adding", name, SHORT, TOLD) for name in FAMILIES)]
 
 
 @click.command()
@@ -106,7 +103,7 @@ def main(out: Path, most: int | None, only: bool, picture: Path | None) -> None:
     found = {row: json.loads(path.read_text()) for row in rows() if (path := out / row.name / "report.json").exists()}
     click.echo(table(found))
     if picture is not None:
-        drawn = {row.family: report["gradient_by_lag"] for row, report in found.items() if row.task == DRAWN}
+        drawn = {row.family: report["gradient_by_lag"] for row, report in found.items() if row.length == SHORT}
         atomic.write(picture, png(lambda drawing: draw(drawing, drawn), "gradient by lag"))
     missed = [row.name for row, report in found.items() if row.bar is not None and not report["figure"] <= row.bar]
     absent = [row.name for row in rows() if row not in found]
@@ -168,9 +165,9 @@ def draw(drawing: Drawing, found: dict[str, dict[str, list[float]]]) -> None:
         for (family, by), colour in zip(found.items(), colours, strict=True):
             share = np.array(by[when]) / (max(by[when]) or 1.0)
             share[share < LEAST] = np.nan
-            axes.plot(np.linspace(0, 1, len(share)), share, color=colour, linewidth=1.5, label=family)
+            axes.plot(np.arange(len(share)), share, color=colour, linewidth=1.5, label=family)
         axes.set_yscale("log")
-        axes.set_xlabel("lag k as a share of T")
+        axes.set_xlabel("lag k in readings")
         axes.grid(color=GRID, linewidth=0.7)
         titled(axes, title)
     panels[0].set_ylabel("norm of $\\partial y_T/\\partial x_{T-k}$, share of the largest")
