@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any
 
 import flatbuffers
@@ -50,7 +52,7 @@ def signature(content: bytes) -> dict[str, str]:
 
 
 def mended(content: bytes) -> bytes:
-    """A file of AEQ 0.10 with two faults taken out.
+    """A static file of AEQ 0.10 with two faults taken out, and with products that the old runtime computes whole.
 
     A state that comes out and is also an operand is listed among the graph's outputs in its quantized form, which is no
     longer what the signature names: the list is written anew. The scales of biases, which follow from those of operand
@@ -69,7 +71,63 @@ def mended(content: bytes) -> bytes:
                 and len(bias.quantization.scale) > 1
             ):
                 bias.quantization = None
-    builder = flatbuffers.Builder(len(content))
+    graph.operators = [one for operator in graph.operators for one in _as_matrix(model, operator)]
+    return _written(model)
+
+
+def offset(content: bytes) -> bytes:
+    """A dynamic file whose operands are quantized between their own minimum and maximum by every kernel.
+
+    XNNPACK does so whatever a file says. Plain kernels, the old runtime's among them, do so where they are asked;
+    otherwise they take the same range on both sides of zero, which is up to twice as coarse and another result.
+    """
+    model = _read(content)
+    for operator in model.subgraphs[0].operators:
+        if hasattr(operator.builtinOptions, "asymmetricQuantizeInputs"):
+            operator.builtinOptions.asymmetricQuantizeInputs = True
+    return _written(model)
+
+
+def _as_matrix(model: Any, operator: Any) -> Iterator[Any]:
+    """The operator, or for a product of rows in several dimensions: one that makes a matrix, and its reshaping.
+
+    tflite-runtime 2.14 takes the first two dimensions of such a result for all of it where weights have a scale for
+    each row: of [1, 7, 8] it computes 7 numbers and leaves 49 as they were. The converter keeps the dimensions of a
+    product even where the model flattens them.
+    """
+    graph, options = model.subgraphs[0], operator.builtinOptions
+    result = operator.outputs[0]
+    shape = [int(n) for n in graph.tensors[result].shape]
+    if isinstance(options, schema.FullyConnectedOptionsT) and options.keepNumDims and len(shape) > 2:
+        matrix = copy(graph.tensors[result])
+        matrix.shape, matrix.shapeSignature = [math.prod(shape[:-1]), shape[-1]], None
+        matrix.name += b"_matrix"
+        options.keepNumDims, operator.outputs = False, [len(graph.tensors)]
+        graph.tensors.append(matrix)
+        reshaping = schema.OperatorT()
+        reshaping.opcodeIndex = _code(model, schema.BuiltinOperator.RESHAPE)
+        reshaping.inputs, reshaping.outputs = operator.outputs, [result]
+        reshaping.builtinOptionsType = schema.BuiltinOptions.ReshapeOptions
+        reshaping.builtinOptions = schema.ReshapeOptionsT()
+        reshaping.builtinOptions.newShape = shape
+        yield from (operator, reshaping)
+    else:
+        yield operator
+
+
+def _code(model: Any, kind: int) -> int:
+    """The place of a kind of operator in the file's table, where it is put if it is not there."""
+    for place, code in enumerate(model.operatorCodes):
+        if kind in (code.builtinCode, code.deprecatedBuiltinCode):
+            return place
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = kind
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
+def _written(model: Any) -> bytes:
+    builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
 

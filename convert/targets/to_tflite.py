@@ -104,7 +104,7 @@ def _dynamic(content: bytes) -> bytes:
         granularity=recipe.QuantGranularity.TENSORWISE,
     )
     with quiet("the int8 quantization for TFLite"):
-        return _quantized(content, made, None)
+        return flat.offset(_quantized(content, made, None))
 
 
 def _static(content: bytes, found: Mapping[str, Range]) -> bytes:

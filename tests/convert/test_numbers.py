@@ -117,6 +117,35 @@ def test_a_static_file_is_right_behind_a_gap_that_no_calibration_saw(name: str, 
     assert np.abs(whole - small).max() < 0.02 * np.ptp(whole)
 
 
+def test_a_product_of_several_rows_makes_a_matrix_in_a_static_tflite_file() -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    made = target("tflite", "nlinear", window=12)
+    content = made.emit(STATIC).content
+    details = Interpreter(model_content=content).get_tensor_details()
+    shapes = {str(one["index"]): tuple(map(int, one["shape"])) for one in details}
+    products = [shapes[n.outputs[0]] for n in made.wiring(content).nodes if n.kind == "fully_connected"]
+    channels = len(made.step.predictor.project.channels)
+    assert (channels, 8) in products and {len(shape) for shape in products} == {2}
+
+
+def test_operands_of_a_dynamic_tflite_file_are_read_alike_by_every_kernel() -> None:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    made = target("tflite", "s4d", hidden=8)
+    content = made.emit("dynamic-int8").content
+    said = []
+    for kernels in (OpResolverType.AUTO, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES):
+        run = Interpreter(model_content=content, experimental_op_resolver_type=kernels).get_signature_runner()
+        state, out = [t.numpy() for t in made.step.example[1:]], []
+        for row in life(len(made.step.predictor.project.channels)):
+            found = run(**dict(zip(made.names[0], (row[None], *state), strict=True)))
+            y, *state = (found[name] for name in made.names[1])
+            out.append(y[0])
+        said.append(np.stack(out))
+    assert np.abs(said[0] - said[1]).max() < 1e-4 * np.ptp(said[0])
+
+
 def test_calibration_needs_lives(gru: Target) -> None:
     with pytest.raises(DataError, match="no life to calibrate on"):
         TARGETS[gru.suffix](gru.step).emit(STATIC)

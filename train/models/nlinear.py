@@ -35,7 +35,6 @@ class NLinear(Family):
 
     Options = NLinearOptions
     width = "features"
-    declines = {"tflite/static-int8": "tflite-runtime 2.14 computes something else than LiteRT"}  # noqa: RUF012
     options: NLinearOptions
 
     def __init__(self, inputs: int, outputs: int, options: NLinearOptions) -> None:

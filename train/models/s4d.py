@@ -158,7 +158,6 @@ class S4D(Family):
 
     Options = S4dOptions
     width = "hidden"
-    declines = {"tflite/dynamic-int8": "tflite-runtime 2.14 and LiteRT differ by 2.5 % of the range"}  # noqa: RUF012
     options: S4dOptions
 
     def __init__(self, inputs: int, outputs: int, options: S4dOptions) -> None:
