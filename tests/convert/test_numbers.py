@@ -106,7 +106,7 @@ def test_a_static_file_is_right_behind_a_gap_that_no_calibration_saw(name: str, 
     with torch.no_grad():
         for parameter in made.step.predictor.family.parameters():
             parameter.mul_(1.5)
-        made.step.predictor.family.head.bias.fill_(0.5)  # in the middle of what can be predicted
+        made.step.predictor.family.get_parameter("head.bias").fill_(0.5)  # in the middle of what can be predicted
     x = life(len(made.step.predictor.project.channels))
     dt = np.ones((len(x), 1), np.float32)
     dt[0] = 0
