@@ -140,6 +140,7 @@ def _draft(run: Run, step: StepModule, executables: Sequence[Executable], refere
         machines=len({h.machine for h in reference.histories}),
         drift_steps=DRIFT_STEPS,
         rows=(),
+        metric_unit=predictor.task.measures[0].unit,
     )
     return Manifest(
         schema=SCHEMA,

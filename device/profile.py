@@ -102,7 +102,7 @@ def profile(bundle: Bundle, steps: int, advance: Callable[[int, str], None] = la
         advance(1, engine.executable.key)
     certificate = bundle.manifest.certificate
     period = bundle.manifest.project.timing.period_s
-    unit = certificate.unit
+    unit = certificate.metric_unit
     said = advice(measured, certificate.metric, unit, period)
     return Report(describe_machine(), certificate.metric, unit, tuple(measured), said)
 

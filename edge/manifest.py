@@ -157,7 +157,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Certificate:
-    """The proof: how much was compared, and a row for every file."""
+    """The proof: how much was compared, and a row for every file. `unit` is that of the first output, in which errors
+    are, `metric_unit` that of the task's error `metric`.
+    """
 
     metric: str
     unit: str
@@ -166,6 +168,7 @@ class Certificate:
     machines: int
     drift_steps: int
     rows: tuple[Row, ...]
+    metric_unit: str = ""
 
 
 @dataclass(frozen=True)

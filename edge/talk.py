@@ -31,15 +31,18 @@ def progress(label: str, total: int) -> Iterator[Advance]:
 
             yield draw
         return
-    done, started, last = 0, time.monotonic(), time.monotonic()
+    done, last = 0, time.monotonic()
+    first: tuple[int, float] | None = None
 
     def write(n: int, remark: str) -> None:
-        nonlocal done, last
+        nonlocal done, last, first
         done += n
         now = time.monotonic()
+        first = first or (done, now)  # the first units pay for the start-up, too, and say nothing of those to come
         if now - last >= 10:
             last = now
-            left = (now - started) / max(done, 1) * (total - done)
-            note(f"{label}: {done} of {total}, about {left:.0f} s left {remark}".rstrip())
+            since, counted = now - first[1], done - first[0]
+            left = f", about {since / counted * (total - done):.0f} s left" if counted else ""
+            note(f"{label}: {done} of {total}{left} {remark}".rstrip())
 
     yield write

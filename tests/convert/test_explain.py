@@ -219,6 +219,14 @@ def test_attention_is_shown_where_the_model_has_some(asked: Asked) -> None:
     assert last - leaky.KEPT < begin <= end <= last and 80 <= share == round(100 * sum(of))
 
 
+def test_a_reading_far_outside_all_others_is_explained_too(asked: Asked) -> None:
+    leaky.pack(asked.bundle, leaky.graph(bottom=-1e30))
+    asked.x[-1, 1] = 1e12
+    leaky.write(asked.folder / "history.csv", {"pump-7": asked.x})
+    found = asked.json()
+    assert found["prediction"] < -1e11 and found["sensors"][0]["name"] == "temperature"
+
+
 def test_a_bundle_without_a_float_onnx_file_says_what_to_do(asked: Asked) -> None:
     leaky.pack(asked.bundle, recipe="dynamic-int8")
     assert "holds no onnx/float32" in asked.refused(3)

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from convert.pack import convert
+from convert.step import StepModule
 from convert.targets import TARGETS
 from device.choose import runnable
 from device.payload import encode
@@ -24,9 +25,11 @@ from edge.cli import group
 from edge.readers.assemble import Plan, assemble
 from edge.readers.csv_text import CsvReader
 from edge.recipes import RECIPES
-from edge.spec import load_project
+from edge.spec import load_project, parse_project
+from train.build import build_predictor
 from train.data.faults import with_faults
 from train.data.history import inputs
+from train.data.scale import Scaler
 from train.data.simulate import Fleet, Life, project_text, simulate, write_histories
 from train.infer import predict
 from train.pipeline import train_run
@@ -86,6 +89,19 @@ def test_each_file_is_certified_on_every_output(road: Road) -> None:
 
 def backend_fill(road: Road) -> Any:
     return road.run.predictor.scaler.fill
+
+
+@pytest.mark.parametrize("name", list(TARGETS))
+def test_a_forecast_of_one_horizon_is_exported_too(name: str) -> None:
+    table = {"project": {"name": "t"}, "data": {"path": "x"}, "signals": {"a": {"unit": "bar"}, "b": {}}}
+    project = parse_project({**table, "task": {"kind": "forecast", "horizons": [24]}, "model": {"family": "tcn"}})
+    step = StepModule(build_predictor(project, Scaler(2)).eval())
+    assert TARGETS[name](step).emit("float32").content
+
+
+def test_errors_of_the_task_and_of_its_outputs_have_units_of_their_own(road: Road) -> None:
+    certificate, task = road.bundle.manifest.certificate, road.run.predictor.task
+    assert (certificate.metric_unit, certificate.unit) == (task.measures[0].unit, task.outputs[0][1])
 
 
 def test_a_bundle_verifies_from_the_file_alone(road: Road) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -202,3 +203,34 @@ def test_it_learns_more_than_the_majority_and_draws_itself(per: str) -> None:
     if per == "reading":
         assert judged["logistic"].headline.value < judged["majority"].headline.value
     assert picture(of, made, PARTS.test, predict(predictor, PARTS.test), judged).startswith(b"\x89PNG")
+
+
+def relabelled(of: History, where: slice, name: str) -> History:
+    assert of.label is not None
+    label = of.label.astype("U16")
+    label[where] = name
+    return replace(of, label=label)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("Fine", "`fine` and `Fine` are two classes; if they are one, write them alike"),
+        ("fime", "`fime` is a class of 1 readings; is it a misspelling of `fine`?"),
+    ],
+)
+def test_classes_that_may_be_one_are_asked_about(name: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    task().study(project(), [*FLEET, relabelled(machine("odd", 9), slice(0, 1), name)])
+    assert says in capsys.readouterr().err.splitlines()
+
+
+def test_where_a_record_has_one_class_its_last_label_alone_says_which() -> None:
+    of = {"per": "history"}
+    ends = [relabelled(machine(f"m{i}", i), slice(-1, None), "jam") for i in range(4)]
+    with pytest.raises(DataError, match=r"holds only `jam`; two classes or more"):
+        task(**of).study(project(**of), ends)
+    ends.append(relabelled(machine("m9", 9), slice(-1, None), "leak"))
+    studied = task(**of).study(project(**of), ends)
+    assert studied.task.options["classes"] == ["jam", "leak"]
+    labels = build_task(studied).labels(ends[-1])
+    assert labels.weight.all() and (labels.value == 1).all(), "`fine`, of which no record is, is passed over"

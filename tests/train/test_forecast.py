@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from edge.errors import ProjectError
+from edge.errors import DataError, ProjectError
 from edge.spec import Project, parse_project
 from train.build import build_predictor, build_task
 from train.data.history import History
@@ -224,3 +224,10 @@ def test_alarms_of_failures_are_measured_where_both_are_known() -> None:
     keys = {m.key for m in build_task(bare).measures}
     with_failures = put(bare, data=put(bare.data, failure="failed"))
     assert {m.key for m in build_task(with_failures).measures} - keys == {"warned", "lead"}
+
+
+def test_a_horizon_that_no_training_record_reaches_is_refused_before_anything_is_fitted() -> None:
+    of, epochs = project(horizons=[1, 300], channels=["a"]), list[int]()
+    with pytest.raises(DataError, match=r"no training record tells what `a_in_300` should be: the longest has 300"):
+        fit(of, PARTS.train, PARTS.validation, told=lambda done, error: epochs.append(done))
+    assert not epochs

@@ -292,3 +292,13 @@ def test_without_any_mark_nothing_is_known_of_anomalies(tmp_path: Path) -> None:
     rows = ["p1,0,0,20,1", "p1,1,0,21,2"]
     found = gathered(tmp_path, rows, data={"anomaly": "fault"})
     assert found.histories[0].anomalous is None and any("`fault` (data.anomaly)" in n for n in found.notes)
+
+
+def test_a_spike_that_would_spoil_the_scaling_is_named(tmp_path: Path) -> None:
+    rows = [f"p{m},{t},0,{20 + t % 5},{1e9 if (m, t) == (1, 30) else t % 7}" for m in range(2) for t in range(60)]
+    assert [n for n in gathered(tmp_path, rows).notes if "signals.flow" in n] == [
+        "`flow` reaches 1e+09, and half of its values lie between 1 and 5; if that is no reading, set min and max of "
+        "`signals.flow`: what is outside counts as missing"
+    ]
+    calm = [row.replace("1000000000.0", "6") for row in rows]
+    assert not [n for n in gathered(tmp_path, calm).notes if "signals." in n]

@@ -20,6 +20,9 @@ ALIVE = 0.2
 differ from the one before: few-valued channels do stand still.
 """
 
+WILD = 1000.0
+"""A value so many times as far from the middle of all as the middle half of them is wide is asked about."""
+
 
 class Lost:
     """Counts, channel by channel, what was no value and what was outside its limits."""
@@ -64,6 +67,7 @@ def judge_channels(
         if all(bool((values == lowest).all()) for values in found):
             constant.append(channel)
             continue
+        notes += _wild(channel, np.concatenate(found))
         still = _stuck(histories, found)
         if still is not None:
             history, length = still
@@ -78,6 +82,18 @@ def judge_channels(
     said = lost.said()
     if said:
         notes.append(f"missing or implausible values in {key}, the last good one was held: {said}")
+
+
+def _wild(channel: str, values: NDArray[np.float32]) -> list[str]:
+    """What one spike would do to all the others: scaled by it, they would hardly move."""
+    low, middle, high = (float(q) for q in np.percentile(values.astype(np.float64), [25, 50, 75]))
+    furthest = float(values[np.argmax(np.abs(values - middle))])
+    if not 0 < WILD * (high - low) < abs(furthest - middle):
+        return []
+    return [
+        f"`{channel}` reaches {furthest:g}, and half of its values lie between {low:g} and {high:g}; if that is no "
+        f"reading, set min and max of `signals.{channel}`: what is outside counts as missing"
+    ]
 
 
 def _stuck(histories: Sequence[History], found: Sequence[NDArray[np.float32]]) -> tuple[History, int] | None:

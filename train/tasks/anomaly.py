@@ -106,7 +106,8 @@ class Anomaly(Task):
                 "an alarm that outlasts its fault was not raised falsely; the healthy readings it stands at do count",
             )
         else:
-            self.silence = "No fault is known: this says how often each cries, and nothing about what it finds."
+            known = "No fault is marked, only failures" if project.data.failure is not None else "No fault is known"
+            self.silence = f"{known}: this says how often each cries, and nothing about what it finds."
         if project.data.failure is not None:
             measures += [failures_warned(self._by), lead(self._by, options.unit, None)]
         self.measures = tuple(measures)

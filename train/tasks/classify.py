@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from edge.errors import DataError, ProjectError
 from edge.spec import Project
+from edge.talk import note
 from train.class_picture import confusion
 from train.classifiers import logistic, majority
 from train.data.history import History
@@ -35,6 +37,9 @@ SURE = 1e-4
 
 EVEN = 0.5
 """The alarm's level where the project gives none: a fault is more probable than not."""
+
+FEW, ALIKE = 5, 0.75
+"""A class of so few is asked about where its name is so much like another's, as a share of their letters."""
 
 MARKED = ("healthy", "faulty")
 """The classes where only `data.anomaly` tells them apart."""
@@ -134,12 +139,15 @@ class Classify(Task):
         """
         if self.column is None or self.options.classes:
             return project
-        counts, every = _counted(histories), _counted([*histories, *heldout])
+        per = self.options.per
+        counts, every = _counted(histories, per), _counted([*histories, *heldout], per)
         if len(every) < 2:
             what = f"only `{next(iter(every))}`" if every else "nothing"
             raise DataError(f"column `{self.column}` (data.label) holds {what}; two classes or more can be told apart")
         normal = min(counts or every, key=lambda name: (-counts[name], name))
         classes = [normal, *sorted(name for name in every if name != normal)]
+        for line in _doubts(every, per):
+            note(line)
         task = replace(project.task, options={**project.task.options, "classes": classes})
         return replace(project, task=task)
 
@@ -234,7 +242,10 @@ class Classify(Task):
             return unknown if history.anomalous is None else history.anomalous.astype(np.int64)
         if history.label is None:
             return unknown
-        names, inverse = np.unique(history.label, return_inverse=True)
+        label = history.label
+        if self.options.per == "history":  # its last label counts; those before it may be classes of their own
+            label = np.where(np.arange(len(label)) == np.flatnonzero(label != "").max(initial=-1), label, "")
+        names, inverse = np.unique(label, return_inverse=True)
         strange = [str(name) for name in names if name and str(name) not in self.classes]
         if strange:
             raise DataError(
@@ -252,9 +263,32 @@ class Classify(Task):
         return weight * (behind == 1)
 
 
-def _counted(histories: Sequence[History]) -> Counter[str]:
-    """How many readings are known to be in each state."""
-    return Counter(name for h in histories if h.label is not None for name in h.label.tolist() if name)
+def _counted(histories: Sequence[History], per: str) -> Counter[str]:
+    """How many readings are known to be in each state, or of how many histories it is the last one known."""
+    known = ([name for name in h.label.tolist() if name] for h in histories if h.label is not None)
+    return Counter(name for names in known for name in (names if per == "reading" else names[-1:]))
+
+
+def _doubts(counts: Counter[str], per: str) -> Iterator[str]:
+    """Classes that are perhaps none: written alike, or hardly ever."""
+    of = "readings" if per == "reading" else "histories"
+    yield "classes: " + ", ".join(f"`{name}` ({count} {of})" for name, count in counts.most_common())
+    names = list(counts)
+    for place, name in enumerate(names):
+        for other in names[:place]:
+            if _plain(name) == _plain(other):
+                yield f"`{other}` and `{name}` are two classes; if they are one, write them alike"
+            elif min(counts[name], counts[other]) <= FEW and get_close_matches(name, [other], cutoff=ALIKE):
+                rare, common = sorted((name, other), key=lambda one: counts[one])
+                yield f"`{rare}` is a class of {counts[rare]} {of}; is it a misspelling of `{common}`?"
+
+
+def _plain(name: str) -> str:
+    """A label as it might have been meant: a number, or a word whatever its case."""
+    try:
+        return f"{float(name):g}"
+    except ValueError:
+        return name.casefold().strip()
 
 
 def _nats(raw: Tensor, label: Tensor) -> Tensor:

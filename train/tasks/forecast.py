@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from edge.ahead import output_of
-from edge.errors import ProjectError
+from edge.errors import DataError, ProjectError
 from edge.registry import suggest
 from edge.spec import Project
 from train.ahead_picture import by_horizon, paths
@@ -70,7 +70,7 @@ class Change(Tail):
         """Scaled readings [..., C] and changes [..., H · P] -> predictions [..., H · P] in the sensors' units."""
         now, deviation = self.scaler.inverse(x)
         now, deviation = (self._picked(t) for t in (now, deviation))
-        return torch.cat([now + change * deviation for change in raw.chunk(self.horizons, -1)], -1)
+        return torch.cat([now + change * deviation for change in _by_horizon(raw, self.horizons)], -1)
 
     def step(self, x_t: Tensor, raw_t: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """As Tail."""
@@ -162,6 +162,16 @@ class Forecast(Task):
         flat = (steps, len(self.outputs))
         return Labels(value.reshape(flat), weight.reshape(flat), np.zeros(steps, np.bool_))
 
+    def check_taught(self, training: Sequence[History]) -> None:
+        """Raises DataError for a horizon that no training record reaches: what it says would not be learnt."""
+        taught = np.any([self.labels(h).weight.any(0) for h in training], axis=0)
+        for (name, _), known in zip(self.outputs, taught, strict=True):
+            if not known:
+                raise DataError(
+                    f"no training record tells what `{name}` should be: the longest has {max(map(len, training))} "
+                    "readings; lower task.horizons, or add longer records"
+                )
+
     def loss(self, raw: Tensor, batch: Batch) -> Tensor:
         """Mean squared error in z-scores."""
         gap = self._apart(raw, batch)
@@ -217,9 +227,7 @@ class Forecast(Task):
         mean, scale, now = mean[..., places], scale[..., places], batch.x[..., places]
         gaps = [
             now + change - (value - mean) * scale
-            for change, value in zip(
-                raw.chunk(len(self.horizons), -1), batch.value.chunk(len(self.horizons), -1), strict=True
-            )
+            for change, value in zip(*(_by_horizon(t, len(self.horizons)) for t in (raw, batch.value)), strict=True)
         ]
         return torch.cat(gaps, -1)
 
@@ -258,6 +266,11 @@ class Forecast(Task):
             float((_known(self._scaled(history, self._gaps(guess, truth))) ** 2).sum()) for guess in (predicted, stays)
         )
         return np.array([[usual - lost, usual]])
+
+
+def _by_horizon(values: Tensor, horizons: int) -> tuple[Tensor, ...]:
+    """[..., H · P] -> H times [..., P]; a single one is passed on, as TFLite cannot cut a tensor into one piece."""
+    return values.chunk(horizons, -1) if horizons > 1 else (values,)
 
 
 def _known(gaps: Costs) -> Costs:
