@@ -158,7 +158,7 @@ def _onnx(step: TinyStep, example: tuple[Tensor, ...], folder: Path) -> list[Exp
         onnx.save(model, str(folder / "bare.onnx"))
         logging.disable(logging.WARNING)
         try:
-            quantize_dynamic(str(folder / "bare.onnx"), str(small), weight_type=QuantType.QInt8)
+            quantize_dynamic(str(folder / "bare.onnx"), str(small), weight_type=QuantType.QUInt8)
         finally:
             logging.disable(logging.NOTSET)
     return [Exported("onnx", path.stem, path.read_bytes(), *names) for path in (plain, small)]
