@@ -35,6 +35,9 @@ LEAST = 0.01
 MISSED = 0.01
 """Share of the difference that may stay unexplained without a word."""
 
+ROUNDED = 2.0**-20
+"""Share of a prediction, however far outside what was trained on, that single precision may round in a few sums."""
+
 ROOM = 1 << 27
 """Numbers that a batch of gradients may take: 1 GB."""
 
@@ -130,8 +133,7 @@ def explain(
     span = manifest.outputs[column].span
     parts = attribute(wires, (seen.rows, state), (calm, primed(backend, calm_earlier)), column, LEAST * span)
     found = parts.integral
-    # Single precision holds a share of a number, however far it is outside what was trained on.
-    allowed = RECIPES["float32"].drift * max(span, abs(seen.predicted[-1]))
+    allowed = RECIPES["float32"].drift * span + ROUNDED * abs(seen.predicted[-1])
     if not abs(found.end - seen.predicted[-1]) <= allowed:
         raise CheckFailed(
             f"`{bundle.path}`: the graph that gradients come from predicts {found.end:g} where the device predicts "

@@ -46,8 +46,8 @@ def test_a_family_enters_as_wide_as_the_budget_allows(family: str, most: int) ->
         except ProjectError:
             return None
 
-    larger = next((n for wider in range(width + 1, 2 * width + 2) if (n := with_width(wider)) is not None), None)
-    assert larger is None or larger > most, "or it is as wide as it can be"
+    larger = next(n for wider in range(width + 1, 2 * width + 2) if (n := with_width(wider)) is not None)
+    assert larger > most
 
 
 def test_overrides_hold_for_the_families_that_know_them_and_a_width_takes_the_place_of_the_budget() -> None:

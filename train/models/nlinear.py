@@ -40,7 +40,7 @@ class NLinear(Family):
     def __init__(self, inputs: int, outputs: int, options: NLinearOptions) -> None:
         super().__init__(inputs, outputs, options)
         need(options.window >= 2, "model.window", "at least 2")
-        need(0 <= options.features < options.window, "model.features", "from 0 to below model.window")
+        need(0 <= options.features <= 4096, "model.features", "from 0 to 4096")
         own, over = divmod(outputs, inputs)
         if not options.features and over:
             raise ProjectError(
