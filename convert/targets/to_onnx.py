@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import helper, numpy_helper
+from onnxscript.optimizer import optimize
 
 from convert.calibrate import Array, Range
 from convert.numbers import FLOAT, Node, Numbers, Wiring
@@ -24,6 +25,9 @@ from device.backends.ort_step import engine
 PRODUCTS = ("Gemm", "MatMul")
 LEVELS = 32767
 """Steps of int16 from zero to the end of a range."""
+FOLDED = 1 << 24
+"""Numbers of the largest constant computed at export. The exporter's own limit is 8192: a larger weight that a step
+reshapes would stay behind its Reshape, where the quantizer sees no constant."""
 
 
 class OnnxTarget(Target):
@@ -49,7 +53,7 @@ class OnnxTarget(Target):
                 verbose=False,
             )
             assert program is not None
-            model = program.model_proto
+            model = optimize(program.model_proto, input_size_limit=FOLDED, output_size_limit=FOLDED)
             _strip(model)
             onnx.checker.check_model(model, full_check=True)
             return bytes(model.SerializeToString(deterministic=True))

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from convert.calibrate import Array, ranges, tied
-from convert.numbers import MOVES, Node, Numbers, Wiring, check_states
+from convert.numbers import FLOAT, MOVES, Node, Numbers, Wiring, check_states
 from convert.step import StepModule
 from convert.targets import TARGETS
 from convert.targets.base import Target
@@ -272,3 +272,11 @@ def test_a_dynamic_onnx_file_is_computed_exactly_on_any_processor() -> None:
     found = engine().InferenceSession(content, providers=["CPUExecutionProvider"]).run(None, feed)
     for want, got in zip(exact, found, strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", ["dynamic-int8", STATIC])
+@pytest.mark.parametrize("name", list(TARGETS))
+def test_a_large_convolution_is_int8_as_well(name: str, recipe: str) -> None:
+    """As large as its 13 824 weights, a kernel is not folded by the exporter itself."""
+    wide = target(name, "cnn", channels=24)
+    assert len(wide.emit(recipe).content) < 0.5 * len(wide.emit(FLOAT).content)
