@@ -23,7 +23,7 @@ import numpy as np
 from edge import atomic
 from edge.talk import note
 from train.models import FAMILIES
-from train.picture import GRID, key_below, png, titled
+from train.picture import GRID, png, titled
 from train.sequence.lag import reach
 from train.sequence.report import figure
 
@@ -174,7 +174,7 @@ def draw(drawing: Drawing, found: dict[str, dict[str, list[float]]]) -> None:
         axes.grid(color=GRID, linewidth=0.7)
         titled(axes, title)
     panels[0].set_ylabel("norm of $\\partial y_T/\\partial x_{T-k}$, share of the largest")
-    key_below(panels[0], 6)
+    drawing.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=7, frameon=False)
 
 
 def colours_of(count: int) -> list[Any]:

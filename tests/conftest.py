@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,10 +21,18 @@ settings.register_profile("edge", deadline=None, derandomize=True, suppress_heal
 settings.load_profile("edge")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share what is dear to make run in one process: those of a family's road, or else those of a file."""
     for item in items:
         assert isinstance(item, pytest.Function)
         family = item.callspec.params.get("road") if hasattr(item, "callspec") else None
         family = "gru" if "one_road" in item.fixturenames else family
-        item.add_marker(pytest.mark.xdist_group(f"road of {family}" if family else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group(f"road of {family}" if family else item.nodeid.partition("::")[0]))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Untrained networks have the same weights whatever tests ran before, and in which process."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)

@@ -53,6 +53,8 @@ def largest(sized: Callable[[int], int | None], most: int) -> int | None:
         if found is not None:
             best, high = (best, at) if found > most else (at, high)
         width *= 2
+    if not best and high > WIDEST:
+        return None  # refused wherever it was tried: no matter of width
     # All that fits and is larger than `best` lies from `low` to below `high`.
     low = best
     while high - low > 1:

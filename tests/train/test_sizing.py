@@ -35,6 +35,18 @@ def test_refusals_are_told_only_where_no_width_was_accepted() -> None:
         widest(refuse, 100)
 
 
+def test_what_no_width_mends_is_told_soon() -> None:
+    asked = []
+
+    def size(width: int) -> int:
+        asked.append(width)
+        return refuse(width)
+
+    with pytest.raises(ProjectError):
+        widest(size, 100)
+    assert len(asked) < 1000
+
+
 def refuse(width: int) -> int:
     raise ProjectError(f"{width} is refused")
 
