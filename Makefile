@@ -36,7 +36,7 @@ test: $(DONE)
 	@.ci/mosquitto
 	@.ci/old-runtime
 	@.ci/tensorflow
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 # the measured figures, one script after the other: hours on one thread; fails where a bar is missed; PART="skab turbofan" picks scripts
 bench: $(DONE)

@@ -1,6 +1,5 @@
 """What every test folder shares."""
 
-import gc
 import os
 import signal
 import sys
@@ -30,12 +29,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         family = item.callspec.params.get("road") if hasattr(item, "callspec") else None
         family = "gru" if "one_road" in item.fixturenames else family
         item.add_marker(pytest.mark.xdist_group(f"road of {family}" if family else item.nodeid.partition("::")[0]))
-
-
-def pytest_collection_finish() -> None:
-    """What lies in memory now stays to the end: a tenth of the time would go into looking through it for garbage."""
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
 
 
 @pytest.hookimpl(tryfirst=True)
